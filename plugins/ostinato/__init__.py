@@ -1,0 +1,25 @@
+"""Reusable machine-learning pipelines: written once, run here, on Airflow and on Prefect."""
+
+from __future__ import annotations
+
+from .artifacts import Metrics, Model, Report, Verdict
+from .context import secret
+from .graph import pipeline, step
+from .tables import Dataset
+from .tracing import each, either, otherwise, when
+
+__version__ = "0.1.0"
+__all__ = [
+    "Dataset",
+    "Metrics",
+    "Model",
+    "Report",
+    "Verdict",
+    "each",
+    "either",
+    "otherwise",
+    "pipeline",
+    "secret",
+    "step",
+    "when",
+]

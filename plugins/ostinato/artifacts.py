@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .context import current
-from .errors import ConfigurationError, ContractError, DataError, suggest
-from .workspace import filesystem, is_remote, local_path, read_text, to_uri, whole, write_json, write_text
+from .errors import ContractError, DataError, suggest
+from .workspace import is_remote, local_path, read_text, to_uri, write_json, write_text
 
 if TYPE_CHECKING:
-    import duckdb
     import pandas
-    import pyarrow
 
 MANIFEST = ".manifest.json"
 
@@ -81,7 +76,7 @@ def is_reference(value: Any) -> bool:
     return isinstance(value, Mapping) and {"kind", "uri", "digest"} <= value.keys()
 
 
-def _write_manifest(place: str, kind: str, digest: str, facts: Mapping[str, Any], **more: Any) -> None:
+def write_manifest(place: str, kind: str, digest: str, facts: Mapping[str, Any], **more: Any) -> None:
     context = current()
     producer = {"run": context.run_id, "pipeline": context.pipeline, "step": context.step}
     write_json(place + MANIFEST, {"kind": kind, "digest": digest, "facts": dict(facts), "producer": producer, **more})
@@ -96,7 +91,7 @@ class _Document(Artifact):
         place = f"{current().folder}/{name}.json"
         digest = digest_of(content)
         write_json(place, content)
-        _write_manifest(place, cls.__name__, digest, facts)
+        write_manifest(place, cls.__name__, digest, facts)
         return cls(to_uri(place), digest, facts)
 
     def read(self) -> Any:
@@ -167,7 +162,7 @@ class Report(Artifact):
         place = f"{current().folder}/{name}.html"
         digest = "sha256:" + hashlib.sha256(html.encode()).hexdigest()
         write_text(place, html)
-        _write_manifest(place, "Report", digest, {})
+        write_manifest(place, "Report", digest, {})
         return cls(to_uri(place), digest)
 
 
@@ -204,208 +199,7 @@ class Model(Artifact):
         return list(self.facts.get("features", ()))
 
 
-# --- tables -----------------------------------------------------------------------------------------------------
+def __getattr__(name: str) -> Any:  # TEMPORARY forward while code moves to tables.py
+    from . import tables
 
-Scalar = str | int | float | bool | None
-
-
-def quote(identifier: str) -> str:
-    """An SQL identifier, whatever a stranger called the column."""
-    return '"' + identifier.replace('"', '""') + '"'
-
-
-def literal(value: Scalar | datetime) -> str:
-    """An SQL literal, for the places where DuckDB takes no parameter."""
-    if value is None:
-        return "NULL"
-    if isinstance(value, datetime):
-        return f"TIMESTAMP '{timestamp(value)}'"
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    return repr(value).lower() if isinstance(value, bool) else repr(value)
-
-
-def timestamp(moment: datetime) -> str:
-    """A moment in UTC as tables hold it: `2026-03-01 00:00:00`, microseconds where there are some."""
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    return moment.isoformat(sep=" ")
-
-
-@contextmanager
-def duck(memory: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB connection with bounded memory that spills into the workspace; times are UTC.
-
-    Args:
-        memory: DuckDB's limit, e.g. "1GB"; default `OSTINATO_MEMORY`, else 1500MB. `OSTINATO_THREADS` bounds threads.
-    """
-    import duckdb
-
-    context = current()
-    config: dict[str, Any] = {
-        "memory_limit": memory or os.environ.get("OSTINATO_MEMORY", "1500MB"),
-        "temp_directory": str(context.workspace.scratch() / f"duckdb-{os.getpid()}"),
-        "preserve_insertion_order": False,
-        "autoinstall_known_extensions": False,
-    }
-    if threads := os.environ.get("OSTINATO_THREADS"):
-        config["threads"] = threads
-    try:
-        connection = duckdb.connect(":memory:", config=config)
-    except duckdb.Error as error:
-        raise ConfigurationError(f"DuckDB refuses OSTINATO_MEMORY or OSTINATO_THREADS: {error}") from error
-    try:
-        connection.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
-        yield connection
-    finally:
-        connection.close()
-
-
-def parquet_sql(connection: duckdb.DuckDBPyConnection, places: Iterable[str]) -> str:
-    """`read_parquet([...])` over exactly these files: nothing in a path is taken for a pattern."""
-    files = []
-    for place in places:
-        if is_remote(place):
-            storage, path = filesystem(place)
-            protocol = place.split("://", 1)[0]
-            if not connection.filesystem_is_registered(storage.protocol if isinstance(storage.protocol, str) else protocol):
-                connection.register_filesystem(storage)
-            files.append(f"{protocol}://{path}" if "://" not in path else path)
-        else:
-            files.append(_verbatim(str(local_path(place))))
-    return f"read_parquet([{', '.join(literal(name) for name in files)}])"
-
-
-def _verbatim(path: str) -> str:
-    """A path with glob's special characters bracketed, so that DuckDB takes them as they are."""
-    return "".join(f"[{char}]" if char in "*?[" else char for char in path)
-
-
-@dataclass(frozen=True)
-class Dataset(Artifact):
-    """A table in Parquet, or a part of one.
-
-    `facts`: `rows`; where known `time` `{column, from, until}`; `where`, the conditions that make it a part
-    (`[{column, op, value}]`, see `part`).
-    """
-
-    @classmethod
-    def save(
-        cls, connection: duckdb.DuckDBPyConnection, query: str, name: str = "data", *, time: str | None = None
-    ) -> Dataset:
-        """Write the rows of `query` as this step's output `name`, whole or not at all.
-
-        Args:
-            time: the event-time column; its range becomes a fact.
-        """
-        context = current()
-        place = f"{context.folder}/{name}.parquet"
-        with whole(place, context.workspace.scratch()) as part:
-            connection.execute(f"COPY ({query}) TO {literal(str(part))} (FORMAT parquet, COMPRESSION lz4)")
-            measured = _measure(connection, parquet_sql(connection, [str(part)]), time)
-        facts, digest, schema = measured
-        _write_manifest(place, "Dataset", digest, facts, schema=schema)
-        return cls(to_uri(place), digest, facts)
-
-    @classmethod
-    def of(cls, table: pandas.DataFrame | pyarrow.Table, name: str = "data", *, time: str | None = None) -> Dataset:
-        """Write a pandas or Arrow table as this step's output `name`."""
-        with duck() as connection:
-            connection.register("given", table)
-            return cls.save(connection, "FROM given", name, time=time)
-
-    def part(self, connection: duckdb.DuckDBPyConnection, where: Sequence[Mapping[str, Any]]) -> Dataset:
-        """The rows that meet every condition, without copying them.
-
-        Args:
-            where: `{column, op, value}` with op one of `>=`, `<`, `=`, `null or <`; times as ISO text with
-                `"type": "timestamp"`.
-        """
-        conditions = [*self.facts.get("where", ()), *(dict(condition) for condition in where)]
-        narrowed = replace(self, facts={**self.facts, "where": conditions})
-        column = self.facts.get("time", {}).get("column")
-        facts, digest, _ = _measure(connection, narrowed.sql(connection), column)
-        return Dataset(self.uri, digest, {**facts, "where": conditions})
-
-    def sql(self, connection: duckdb.DuckDBPyConnection) -> str:
-        """The table as something to select FROM."""
-        table = parquet_sql(connection, [self.uri])
-        conditions = [_condition(condition) for condition in self.facts.get("where", ())]
-        return f"(FROM {table} WHERE {' AND '.join(conditions)})" if conditions else table
-
-    def view(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
-        """Make the table readable as the view `name`."""
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS FROM {self.sql(connection)}")
-
-    @property
-    def rows(self) -> int:
-        return int(self.facts["rows"])
-
-    @property
-    def schema(self) -> dict[str, str]:
-        """Column names and DuckDB types, in order, from the manifest."""
-        return {name: kind for name, kind in self.manifest()["schema"]}
-
-    def require(self, columns: Iterable[str]) -> None:
-        """Raise DataError, with the nearest name, when a column is missing."""
-        require_columns(self.schema, columns, self.uri)
-
-    def to_arrow(self, columns: Sequence[str] | None = None, order_by: Sequence[str] = ()) -> pyarrow.Table:
-        """All rows in memory, as Arrow; in no defined order unless `order_by` is given."""
-        chosen = ", ".join(quote(column) for column in columns) if columns is not None else "*"
-        order = f" ORDER BY {', '.join(quote(column) for column in order_by)}" if order_by else ""
-        if columns is not None:
-            self.require(columns)
-        with duck() as connection:
-            return connection.sql(f"SELECT {chosen} FROM {self.sql(connection)}{order}").to_arrow_table()
-
-    def to_pandas(self, columns: Sequence[str] | None = None, order_by: Sequence[str] = ()) -> pandas.DataFrame:
-        """All rows in memory, as pandas; in no defined order unless `order_by` is given."""
-        return self.to_arrow(columns, order_by).to_pandas()
-
-
-def require_columns(have: Iterable[str], wanted: Iterable[str], where: str) -> None:
-    """Raise DataError naming the first column of `wanted` that is not among `have`."""
-    names = list(have)
-    for column in wanted:
-        if column not in names:
-            raise DataError(f"{where} has no column {column!r}. {suggest(column, names)}")
-
-
-_OPERATORS = {">=": "{0} >= {1}", "<": "{0} < {1}", "=": "{0} = {1}", "null or <": "({0} IS NULL OR {0} < {1})"}
-
-
-def _condition(condition: Mapping[str, Any]) -> str:
-    if condition["op"] not in _OPERATORS:
-        raise ContractError(f"Unknown operator {condition['op']!r}. {suggest(condition['op'], _OPERATORS)}")
-    value = condition["value"]
-    if condition.get("type") == "timestamp":
-        value = datetime.fromisoformat(value)
-    return _OPERATORS[condition["op"]].format(quote(condition["column"]), literal(value))
-
-
-def _measure(
-    connection: duckdb.DuckDBPyConnection, table: str, time: str | None
-) -> tuple[dict[str, Any], str, list[list[str]]]:
-    """Facts, content digest and schema of a table, in one scan.
-
-    The digest is of the schema, the row count and two order-free sums of row hashes: rows come back from a parallel
-    write in any order.
-    """
-    described = connection.execute(f"DESCRIBE FROM {table}").fetchall()
-    schema = [[str(row[0]), str(row[1])] for row in described]
-    columns = ", ".join(quote(name) for name, _ in schema)
-    row = connection.execute(
-        f"SELECT count(*), sum(h), sum(hash(h, 1)), min(t), max(t) FROM "
-        f"(SELECT hash({columns}) AS h, {quote(time) if time else 'NULL::TIMESTAMP'} AS t FROM {table})"
-    ).fetchone()
-    assert row is not None  # an aggregate without GROUP BY has one row
-    count, first, second, earliest, latest = row
-    facts: dict[str, Any] = {"rows": count}
-    if time:
-        facts["time"] = {"column": time, "from": _text(earliest), "until": _text(latest)}
-    return facts, digest_of([schema, count, str(first), str(second)]), schema
-
-
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else timestamp(moment)
+    return getattr(tables, name)

@@ -1,9 +1,9 @@
 """What a running step may know and say.
 
-    from ostinato import context
+from ostinato import context
 
-    context.current().log("kept 1,200 of 1,300 rows")
-    context.current().as_of          # the moment the run stands for; never read the clock inside a step
+context.current().log("kept 1,200 of 1,300 rows")
+context.current().as_of          # the moment the run stands for; never read the clock inside a step
 """
 
 from __future__ import annotations
@@ -28,6 +28,15 @@ def _say_nothing(_: dict[str, Any]) -> None:
     """Outside a run nobody listens."""
 
 
+def from_environment(name: str) -> str | None:
+    """A secret from the environment, else from a `.env` file in the current folder."""
+    if name in os.environ or not os.path.exists(".env"):
+        return os.environ.get(name)
+    from dotenv import dotenv_values
+
+    return dotenv_values(".env").get(name)
+
+
 @dataclass(frozen=True)
 class Context:
     """The running step, as the step sees it.
@@ -47,7 +56,7 @@ class Context:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     emit: Emit = _say_nothing
-    resolve: Resolve = os.environ.get
+    resolve: Resolve = from_environment
 
     @property
     def key(self) -> str:
@@ -64,11 +73,9 @@ class Context:
         """Say one line to whoever watches the run."""
         self.emit({"event": "log", "step": self.step, "map_key": self.map_key, "message": message})
 
-    def progress(self, done: float, total: float | None = None, unit: str = "") -> None:
+    def progress(self, done: float, total: float | None = None) -> None:
         """Tell how far the step is; `total` None means unknown."""
-        self.emit(
-            {"event": "progress", "step": self.step, "map_key": self.map_key, "done": done, "total": total, "unit": unit}
-        )
+        self.emit({"event": "progress", "step": self.step, "map_key": self.map_key, "done": done, "total": total})
 
     def secret(self, name: str) -> str:
         """The secret called `name`, from the engine's own store.

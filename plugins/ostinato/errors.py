@@ -1,20 +1,20 @@
 """Everything ostinato raises. Whether a failure is worth retrying is in its type.
 
-    OstinatoError
-    ├── PermanentError            retrying cannot help
-    │   ├── UsageError            the caller must write something else (exit code 2)
-    │   │   ├── PipelineError     the pipeline function does what tracing cannot follow
-    │   │   ├── ParameterError    a parameter is unknown, missing or of the wrong type
-    │   │   ├── UnknownName       a name that is in no list
-    │   │   ├── MissingPackage    an optional dependency is not installed
-    │   │   └── ConfigurationError  environment, workspace or records cannot be used as configured
-    │   ├── DataError             the data is not what the step needs
-    │   ├── ContractError         a step broke a promise: wrong type, too large a result, not JSON
-    │   └── Cancelled             somebody stopped the run
-    └── TransientError            the engine may try again
-        ├── Unavailable           a service did not answer or was busy
-        ├── StepTimedOut          the step did not end in its time and was killed
-        └── StepLost              the process of the step died
+OstinatoError
+├── PermanentError            retrying cannot help
+│   ├── UsageError            the caller must write something else (exit code 2)
+│   │   ├── PipelineError     the pipeline function does what tracing cannot follow
+│   │   ├── ParameterError    a parameter is unknown, missing or of the wrong type
+│   │   ├── UnknownName       a name that is in no list
+│   │   ├── MissingPackage    an optional dependency is not installed
+│   │   └── ConfigurationError  environment, workspace or records cannot be used as configured
+│   ├── DataError             the data is not what the step needs
+│   ├── ContractError         a step broke a promise: wrong type, too large a result, not JSON
+│   └── Cancelled             somebody stopped the run
+└── TransientError            the engine may try again
+    ├── Unavailable           a service did not answer or was busy
+    ├── StepTimedOut          the step did not end in its time and was killed
+    └── StepLost              the process of the step died
 """
 
 from __future__ import annotations

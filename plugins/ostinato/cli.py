@@ -1,0 +1,298 @@
+"""The command line: what there is, run it, look at what ran."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .errors import OstinatoError, ParameterError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Machine-learning pipelines, written once: run them here, on Airflow, on Prefect.",
+    epilog="Exit codes: 0 done (a rejected candidate is done), 1 a step failed, 2 wrong usage or configuration.",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Sample data to try a pipeline on.")
+app.add_typer(data_app, name="data")
+
+PipelineName = Annotated[str, typer.Argument(metavar="PIPELINE", help="a name from `list`, module:function or file.py")]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
+
+
+def main() -> None:
+    """The `ostinato` command."""
+    # environment first: the libraries a step loads must not phone home
+    for name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):
+        os.environ.setdefault(name, "true" if name.startswith("MLFLOW") else "1")
+    sys.path.insert(0, os.getcwd())  # module:function means one here, as with `python -m`
+    try:
+        app()
+    except OstinatoError as error:
+        _people().print(f"[bold red]ostinato:[/] {_escaped(str(error))}", soft_wrap=True)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+
+
+def _people() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A plain table on stdout: aligned columns, nothing cut, so that it can be piped."""
+    widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+# --- what there is ----------------------------------------------------------------------------------------------
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """The pipelines there are."""
+    from .catalog import find_pipeline, names
+
+    found = {name: (find_pipeline(name).__doc__ or "").strip().split("\n")[0] for name in names("pipelines")}
+    if as_json:
+        return _print_json({"pipelines": found})
+    return _table(("pipeline", "what it does"), list(found.items()))
+
+
+@app.command()
+def show(
+    pipeline: PipelineName,
+    form: Annotated[str, typer.Option("--format", help="text, mermaid or json")] = "text",
+) -> None:
+    """A pipeline's graph and its parameters."""
+    from . import drawing, parameters
+    from .catalog import find_pipeline
+
+    found = find_pipeline(pipeline)
+    if form == "json":
+        return _print_json({**found.graph.to_json(), "parameters": parameters.schema(found)})
+    if form == "mermaid":
+        return typer.echo(drawing.mermaid(found.graph))
+    if form != "text":
+        raise ParameterError(f"There is no format {form!r}: write text, mermaid or json.")
+    typer.echo(drawing.text(found.graph) + "\n")
+    _table(("parameter", "default", "type"), _parameter_rows(found))
+    return None
+
+
+def _parameter_rows(pipeline: Any) -> list[tuple[str, str, str]]:
+    from . import parameters
+
+    rows = []
+    for name, kind in parameters.names(pipeline).items():
+        default = parameters.default(pipeline, name)
+        if not isinstance(default, Mapping) or not default:  # a group is shown by its members
+            shown = default if isinstance(default, str) else json.dumps(default, default=str)
+            rows.append((name, shown, parameters.spelled(kind)))
+    return rows
+
+
+# --- run --------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    pipeline: Annotated[str | None, typer.Argument(metavar="PIPELINE", help="as in `show`; not with --resume")] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="e.g. -p columns.time=ts")
+    ] = None,
+    as_of: Annotated[str | None, typer.Option(metavar="DATE", help="the moment the run stands for")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="run only what did not finish in that run")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a pipeline here, to its end.
+
+    The run, its artifacts and its report are kept in the workspace (OSTINATO_HOME, by default .ostinato/).
+    """
+    from .catalog import find_pipeline
+    from .display import shown
+    from .engines import local_run
+
+    people = _people()
+    if resume is not None and (parameter or as_of):
+        raise ParameterError("--resume takes parameters and date from the run; give neither -p nor --as-of.")
+    if resume is None and pipeline is None:
+        raise ParameterError("Name a pipeline (see `ostinato list`) or a run to --resume.")
+    found = None if pipeline is None else find_pipeline(pipeline)
+    with shown(people) as listener:
+        if resume is not None:
+            result = local_run.resume(resume, found, listener=listener)
+        else:
+            assert found is not None  # refused above
+            result = local_run.run(found, _parameters(parameter or []), as_of=as_of, listener=listener)
+    _tell(people, result)
+    if as_json:
+        _print_json(result)
+    if result["state"] != "succeeded":
+        sys.exit(1)
+
+
+def _parameters(given: Sequence[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ParameterError(f"-p {text!r} lacks a name or a value: write -p name=value.")
+        if name in values:
+            raise ParameterError(f"-p {name} is given twice.")
+        values[name] = value
+    return values
+
+
+def _tell(people: Console, result: Mapping[str, Any]) -> None:
+    """How a run ended, for people: failures first, the report's place last."""
+    from .report import decision
+
+    for step in result["steps"]:
+        if step.get("error"):
+            name = step["name"] + (f"[{step['map_key']}]" if "map_key" in step else "")
+            people.print(f"[red]{name}[/] {_escaped(step['error']['message'])}", soft_wrap=True)
+            if step.get("log"):
+                people.print(f"  log: {_escaped(step['log'])}", soft_wrap=True)
+    if result["error"]:
+        people.print(f"[red]{_escaped(result['error']['message'])}[/]", soft_wrap=True)
+    if result["metrics"]:
+        numbers = "  ".join(f"{name} {_number(value)}" for name, value in result["metrics"].items())
+        people.print(f"[bold]metrics[/]   {numbers}", soft_wrap=True)
+    people.print(f"[bold]decision[/]  {_escaped(decision(result))}", soft_wrap=True)
+    people.print(f"[bold]report[/]    {_escaped(result['report'])}", soft_wrap=True)
+    if result["state"] != "succeeded":
+        people.print(f"[bold]next[/]      ostinato run --resume {result['run_id']}", soft_wrap=True)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+# --- what ran ---------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def runs(
+    run_id: Annotated[str | None, typer.Argument(metavar="RUN", help="a run's id, or the beginning of it")] = None,
+    most: Annotated[int, typer.Option(min=1, help="how many runs to list")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """What ran, failed or was skipped, how long it took and what it cost."""
+    from .engines.local_run import bury
+    from .outcome import outcome
+    from .runner import records_of
+    from .workspace import Workspace
+
+    workspace = Workspace.here()
+    workspace.prepare()
+    bury(workspace.home)
+    records = records_of(workspace.home)
+    if run_id is not None:
+        result = outcome(records, run_id)
+        return _print_json(result) if as_json else _show_run(result)
+    found = [outcome(records, run.run_id) for run in records.runs(most=most)]
+    if as_json:
+        return _print_json({"runs": found})
+    if not found:
+        return typer.echo("Nothing has run in this workspace yet.")
+    return _table(("run", "pipeline", "state", "started", "seconds", "steps"), [_run_row(result) for result in found])
+
+
+def _run_row(result: Mapping[str, Any]) -> tuple[str, ...]:
+    counts: dict[str, int] = {}
+    for step in result["steps"]:
+        counts[step["state"]] = counts.get(step["state"], 0) + 1
+    steps = ", ".join(f"{count} {state}" for state, count in counts.items())
+    started = datetime.fromtimestamp(result["started"], UTC).strftime("%Y-%m-%d %H:%M")
+    return result["run_id"], result["pipeline"], result["state"], started, f"{result['seconds']:.1f}", steps
+
+
+def _show_run(result: Mapping[str, Any]) -> None:
+    from .report import decision
+
+    typer.echo(f"{result['run_id']}  {result['pipeline']}  {result['state']}  as of {result['as_of']}\n")
+    rows = [
+        (
+            step["name"] + (f"[{step['map_key']}]" if "map_key" in step else ""),
+            step["state"],
+            "" if step["seconds"] is None else f"{step['seconds']:.2f}",
+            "" if step["cpu_seconds"] is None else f"{step['cpu_seconds']:.2f}",
+            "" if step["peak_bytes"] is None else f"{step['peak_bytes'] / 1e6:.0f}",
+            str(step["attempts"]),
+        )
+        for step in result["steps"]
+    ]
+    _table(("step", "state", "seconds", "CPU s", "peak MB", "attempts"), rows)
+    for step in result["steps"]:
+        if step.get("error"):
+            typer.echo(f"\n{step['name']}: {step['error']['message']}")
+    typer.echo(f"\n{decision(result)}\nreport: {result['report']}")
+
+
+# --- check ------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def check(
+    path: Annotated[str | None, typer.Argument(metavar="[PATH]", help="a pipeline file, or a folder")] = None,
+) -> None:
+    """Check offline that pipelines trace, parameters are sound and the installation is whole."""
+    from .checks import check_all
+
+    failed = 0
+    for finding in check_all(path):
+        typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.subject}: {finding.message}")
+        failed += not finding.ok
+    if failed:
+        typer.echo(f"{failed} problem{'s' if failed > 1 else ''} found")
+        sys.exit(2)
+
+
+# --- sample data ------------------------------------------------------------------------------------------------
+
+
+@data_app.command()
+def sample(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="transactions")],
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="PATH", help="a folder, or a file ending in .parquet")
+    ],
+    rows: Annotated[int, typer.Option(help="how many rows")] = 200_000,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same rows")] = 7,
+    days: Annotated[int, typer.Option(help="how many days they span")] = 120,
+    drift: Annotated[bool, typer.Option("--drift", help="let the fraud change its shape in the last quarter")] = False,
+    broken: Annotated[float, typer.Option(metavar="SHARE", help="the share of rows to spoil, 0 to 0.5")] = 0.0,
+) -> None:
+    """Write made-up data, with habits, fraud and late labels, to try a pipeline on."""
+    from .catalog import find
+
+    write = find("samples", name)
+    made = write(output, rows=rows, seed=seed, days=days, drift=drift, broken=broken)
+    _people().print(_escaped(str(made)), soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

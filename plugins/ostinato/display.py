@@ -1,0 +1,92 @@
+"""What a person sees while a pipeline runs: a line a step on a terminal, nothing elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+_MARKS = {
+    "pending": "[dim]·[/]",
+    "running": "[cyan]●[/]",
+    "retrying": "[yellow]↻[/]",
+    "succeeded": "[green]✓[/]",
+    "failed": "[red]✗[/]",
+    "skipped": "[dim]–[/]",
+}
+
+
+@contextlib.contextmanager
+def shown(console: Console) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A listener for a run's events that draws them; draws nothing where the console is no terminal."""
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.fields[mark]}"),
+        TextColumn("{task.description:<18}"),
+        BarColumn(bar_width=20),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[note]}[/]"),
+    )
+    with Progress(*columns, console=console) as progress:
+        yield _Lines(progress).hear
+
+
+class _Lines:
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.lines: dict[str, TaskID] = {}
+        self.items: dict[str, dict[str, str]] = {}
+
+    def hear(self, event: dict[str, Any]) -> None:
+        getattr(self, f"_{event['event']}", lambda _: None)(event)
+
+    def _run(self, event: dict[str, Any]) -> None:
+        for name in event["nodes"]:
+            self.lines[name] = self.progress.add_task(name, total=1, start=False, mark=_MARKS["pending"], note="")
+
+    def _as_of(self, event: dict[str, Any]) -> None:
+        self.progress.console.print(f"[dim]as of {event['as_of'][:16].replace('T00:00', '')}[/]")
+
+    def _step(self, event: dict[str, Any]) -> None:
+        name, state = event["step"], event["state"]
+        line = self.lines[name]
+        mark = _MARKS.get(state, "")
+        if event["map_key"]:
+            states = self.items.setdefault(name, {})
+            states[event["map_key"]] = state
+            note = f"{sum(each == 'succeeded' for each in states.values())} of {len(states)} started"
+            self.progress.update(line, mark=_MARKS["running"], note=note)
+            self.progress.start_task(line)
+            return
+        if state == "running":
+            self.progress.start_task(line)
+            self.progress.update(line, mark=mark, total=None)
+        elif state in ("succeeded", "failed", "skipped"):
+            self.progress.update(line, mark=mark, total=1, completed=1 if state == "succeeded" else 0)
+            self.progress.stop_task(line)
+        else:
+            self.progress.update(line, mark=mark)
+        if event.get("error"):
+            self.progress.update(line, note=event["error"]["message"].splitlines()[0][:100])
+        elif event.get("resumed"):
+            self.progress.update(line, note="done before")
+
+    def _log(self, event: dict[str, Any]) -> None:
+        if event["step"] in self.lines:
+            self.progress.update(self.lines[event["step"]], note=event["message"][:100])
+
+    def _progress(self, event: dict[str, Any]) -> None:
+        if event["step"] in self.lines and not event["map_key"]:
+            line = self.lines[event["step"]]
+            self.progress.update(line, completed=event["done"], total=event["total"])
+            if not event["total"]:
+                self.progress.update(line, note=f"{event['done']:,.0f} rows")

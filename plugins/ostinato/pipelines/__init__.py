@@ -1,0 +1,1 @@
+"""The ready-made pipelines, typed and importable."""

@@ -1,0 +1,149 @@
+"""Load a table as it was at the moment the run stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from ostinato.context import current
+from ostinato.errors import DataError
+from ostinato.graph import step
+from ostinato.tables import Dataset, duck, literal, quote
+
+from .sources import Source, opened, select
+
+if TYPE_CHECKING:
+    import duckdb
+
+TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
+_MICROSECONDS = {"s": 1_000_000.0, "ms": 1_000.0, "us": 1.0, "ns": 0.001}
+
+
+@step(retries=2)
+def load(
+    source: str,
+    *,
+    query: str | None = None,
+    columns: Sequence[str | None] | None = None,
+    more_columns: Sequence[str] = (),
+    time: str | None = None,
+    time_unit: TimeUnit = "auto",
+) -> Dataset:
+    """Take a snapshot of a table; rows at or after the run's `as_of` are left out.
+
+    Args:
+        source: a Parquet or CSV file, a folder or a glob of them, a DuckDB or SQLite file, an SQLAlchemy URL, or an
+            fsspec URL.
+        query: SQL, for a database that holds more than one table.
+        columns: the columns to read (None among them is ignored); all by default.
+        more_columns: columns to read beside those.
+        time: the event-time column: timestamps, dates, ISO text or epochs; becomes a timestamp in UTC.
+        time_unit: of epochs; "auto" goes by their size.
+
+    Raises:
+        DataError: no such file or column, no rows, times that cannot be read.
+    """
+    wanted = None if columns is None else [column for column in [*columns, *more_columns, time] if column is not None]
+    with duck() as connection, opened(connection, source, query, wanted) as found:
+        chosen = select(found, wanted)
+        if time is None:
+            data = Dataset.save(connection, f"SELECT {', '.join(map(quote, chosen))} FROM {found.table}")
+        else:
+            data = _save_until(connection, found, chosen, time, _moment(connection, found, time, time_unit))
+    if data.rows == 0:
+        raise DataError(f"{found.name} has no rows{_before(time)}.")
+    current().log(f"loaded {data.rows:,} rows{_span(data)}")
+    return data
+
+
+def day_after_last_event(source: str, *, time: str, query: str | None = None, time_unit: TimeUnit = "auto") -> str:
+    """The UTC day after a table's last event that is not later than today; what a run by hand stands for.
+
+    Later dates are broken rows, not events.
+    """
+    tomorrow = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None) + timedelta(days=1)
+    with duck() as connection, opened(connection, source, query, [time]) as found:
+        select(found, [time])
+        expression = _moment(connection, found, time, time_unit)
+        row = connection.execute(
+            f"SELECT max(t) FILTER (t < {literal(tomorrow)}) FROM (SELECT {expression} AS t FROM {found.table})"
+        ).fetchone()
+    if row is None or row[0] is None:
+        raise DataError(f"{found.name} has no row with a time in {time!r} up to today.")
+    return f"{row[0].date() + timedelta(days=1):%Y-%m-%d}"
+
+
+def _save_until(
+    connection: duckdb.DuckDBPyConnection, found: Source, chosen: Sequence[str], time: str, expression: str
+) -> Dataset:
+    as_of = current().as_of
+    others = [quote(column) for column in chosen if column != time]
+    selected = f"SELECT {', '.join([f'{expression} AS {quote(time)}', *others])} FROM {found.table}"
+    cut = f"SELECT * FROM ({selected}) WHERE {quote(time)} < {literal(as_of)}" if as_of else selected
+    return Dataset.save(connection, cut, time=time)
+
+
+def _moment(connection: duckdb.DuckDBPyConnection, found: Source, column: str, unit: TimeUnit) -> str:
+    """An SQL expression giving a column as a UTC timestamp, after a look at every value.
+
+    Raises:
+        DataError: values that are no times, or missing ones; how many, and the first of them.
+    """
+    import duckdb
+
+    kind, name = found.columns[column], quote(column)
+    expression = _expression(connection, found, column, kind, unit)
+    try:
+        row = connection.execute(
+            f"SELECT count(*), count({name}), count(t), "
+            f"first({name}::VARCHAR) FILTER ({name} IS NOT NULL AND t IS NULL) "
+            f"FROM (SELECT {name}, {expression} AS t FROM {found.table})"
+        ).fetchone()
+    except duckdb.Error as error:
+        raise DataError(f"{found.name}: {column!r} cannot be read as a time: {str(error).splitlines()[0]}") from error
+    assert row is not None  # an aggregate without GROUP BY has one row
+    rows, filled, parsed, example = row
+    if parsed < filled:
+        raise DataError(
+            f"{found.name}: {filled - parsed:,} of {rows:,} values of {column!r} are no times, such as "
+            f"{str(example)[:40]!r}. Times are timestamps, dates, ISO text or epochs."
+        )
+    if filled < rows:
+        raise DataError(f"{found.name}: {rows - filled:,} of {rows:,} rows have no time in {column!r}.")
+    return expression
+
+
+def _expression(connection: duckdb.DuckDBPyConnection, found: Source, column: str, kind: str, unit: TimeUnit) -> str:
+    name = quote(column)
+    if kind.startswith("TIMESTAMP") or kind == "DATE":
+        return f"{name}::TIMESTAMP"  # the session's zone is UTC, so zoned times become UTC
+    if kind == "VARCHAR" and unit == "auto":
+        return f"try_cast({name} AS TIMESTAMPTZ)::TIMESTAMP"
+    if kind != "VARCHAR" and not kind.startswith(("TINYINT", "SMALLINT", "INT", "BIGINT", "HUGE", "U", "FLOAT", "D")):
+        raise DataError(
+            f"{found.name}: {column!r} is {kind}, which is no time. Times are timestamps, dates, ISO text or epochs."
+        )
+    chosen = _unit_by_size(connection, found, name) if unit == "auto" else unit
+    # NaN and what lies beyond a timestamp become NULL and are counted as no time
+    scaled = f"try_cast({name} AS DOUBLE) * {_MICROSECONDS[chosen]}"
+    if kind != "VARCHAR" and not kind.startswith(("FLOAT", "D")) and chosen != "ns":
+        scaled = f"try_cast({name} AS HUGEINT) * {int(_MICROSECONDS[chosen])}"
+    return f"CASE WHEN abs({scaled}) < 9e18 THEN make_timestamp(try_cast(round({scaled}) AS BIGINT)) END"
+
+
+def _unit_by_size(connection: duckdb.DuckDBPyConnection, found: Source, name: str) -> str:
+    """Seconds reach 1e11 in the year 5138, milliseconds 1e14, microseconds 1e17: the largest value tells."""
+    row = connection.execute(f"SELECT max(abs({name})) FROM {found.table}").fetchone()
+    largest = 0.0 if row is None or row[0] is None else float(row[0])
+    return "s" if largest < 1e11 else "ms" if largest < 1e14 else "us" if largest < 1e17 else "ns"
+
+
+def _before(time: str | None) -> str:
+    as_of = current().as_of
+    return f" before {as_of:%Y-%m-%d %H:%M} in {time!r}" if time and as_of else ""
+
+
+def _span(data: Dataset) -> str:
+    known = data.facts.get("time")
+    return f", {known['from'][:10]} to {known['until'][:10]}" if known and known["from"] else ""
