@@ -38,7 +38,8 @@ class Artifact:
     kinds: ClassVar[dict[str, type[Artifact]]] = {}
 
     def __init_subclass__(cls) -> None:
-        Artifact.kinds[cls.__name__] = cls
+        if not cls.__name__.startswith("_"):
+            Artifact.kinds[cls.__name__] = cls
 
     @property
     def kind(self) -> str:
@@ -77,6 +78,7 @@ def is_reference(value: Any) -> bool:
 
 
 def write_manifest(place: str, kind: str, digest: str, facts: Mapping[str, Any], **more: Any) -> None:
+    """Write down beside the data what it is and who made it; data without a manifest was never finished."""
     context = current()
     producer = {"run": context.run_id, "pipeline": context.pipeline, "step": context.step}
     write_json(place + MANIFEST, {"kind": kind, "digest": digest, "facts": dict(facts), "producer": producer, **more})
@@ -90,13 +92,19 @@ class _Document(Artifact):
     def _save(cls, name: str, content: Any, facts: Mapping[str, Any]) -> Self:
         place = f"{current().folder}/{name}.json"
         digest = digest_of(content)
-        write_json(place, content)
+        try:
+            write_json(place, content)
+        except (TypeError, ValueError) as error:
+            raise ContractError(f"the {cls.__name__} {name!r} is not JSON: {error}") from None
         write_manifest(place, cls.__name__, digest, facts)
         return cls(to_uri(place), digest, facts)
 
     def read(self) -> Any:
         """The file's content."""
-        return json.loads(read_text(self.uri))
+        try:
+            return json.loads(read_text(self.uri))
+        except FileNotFoundError:
+            raise DataError(f"{self.uri} is gone.") from None
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,7 @@ def find(kind: str, name: str) -> Any:
     place = BUILT_IN.get(kind, {}).get(name) or names(kind).get(name)
     if place is None:
         raise UnknownName(kind.rstrip("s"), name, names(kind))
-    module, _, attribute = place.partition(":")
-    found = importlib.import_module(module)
-    return getattr(found, attribute) if attribute else found
+    return import_path(place) if ":" in place else _from_name(place, place)
 
 
 def import_path(path: str) -> Any:
@@ -63,7 +61,7 @@ def import_path(path: str) -> Any:
 
 
 def _from_name(name: str, path: str) -> ModuleType:
-    if not name:
+    if not name or name.startswith("."):
         raise UsageError(f"{path!r} is no import path: write module:name or file.py:name.")
     try:
         return importlib.import_module(name)
@@ -98,19 +96,16 @@ def _from_file(file: str) -> ModuleType:
 
 def find_pipeline(name: str) -> Pipeline[...]:
     """A pipeline by catalogue name, `module:function`, `file.py:function`, or `file.py` that has just one."""
-    if ":" in name:
-        found = import_path(name)
-        if not isinstance(found, Pipeline):
-            raise UsageError(f"{name} is no pipeline: write @pipeline above the function.")
-        return found
     if name.endswith(".py"):
         there = pipelines_in(name)
         if len(there) != 1:
             listed = ", ".join(sorted(there)) or "none"
             raise UsageError(f"{name} holds {len(there)} pipelines ({listed}); write {name}:NAME for one.")
         return next(iter(there.values()))
-    pipeline: Pipeline[...] = find("pipelines", name)
-    return pipeline
+    found = import_path(name) if ":" in name else find("pipelines", name)
+    if not isinstance(found, Pipeline):
+        raise UsageError(f"{name} is no pipeline: write @pipeline above the function.")
+    return found
 
 
 def pipelines_in(file: str) -> dict[str, Pipeline[...]]:

@@ -25,6 +25,8 @@ class Finding:
 
 def check_all(path: str | None = None) -> Iterator[Finding]:
     """The installation, then the pipelines of `path` (a file or folder), or the ready-made ones."""
+    if path is not None and not Path(path).exists():
+        raise UsageError(f"There is no file or folder {path}.")
     yield _installation()
     yield _python()
     if path is None:
@@ -55,8 +57,6 @@ def _python() -> Finding:
 
 
 def _files(path: Path) -> Iterator[Finding]:
-    if not path.exists():
-        raise UsageError(f"There is no file or folder {path}.")
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*.py") if "@pipeline" in file.read_text())
     if not files:
         yield Finding(str(path), False, "no file in it defines a pipeline")
@@ -80,6 +80,8 @@ def _pipeline(name: str) -> Finding:
         _schedulable(found)
     except OstinatoError as error:
         return Finding(name, False, str(error))
+    except Exception as error:  # a stranger's pipeline raises what it likes
+        return Finding(name, False, f"cannot be traced: {type(error).__name__}: {error}")
     return Finding(name, True, f"{steps} steps, {len(parameters.names(found))} parameters")
 
 

@@ -168,27 +168,24 @@ def _parameters(given: Sequence[str]) -> dict[str, str]:
 
 def _tell(people: Console, result: Mapping[str, Any]) -> None:
     """How a run ended, for people: failures first, the report's place last."""
-    from .report import decision
+    from .records import sentence
+    from .report import decision, number
 
     for step in result["steps"]:
         if step.get("error"):
             name = step["name"] + (f"[{step['map_key']}]" if "map_key" in step else "")
-            people.print(f"[red]{name}[/] {_escaped(step['error']['message'])}", soft_wrap=True)
+            people.print(f"[red]{name}[/] {_escaped(sentence(step['error']))}", soft_wrap=True)
             if step.get("log"):
                 people.print(f"  log: {_escaped(step['log'])}", soft_wrap=True)
     if result["error"]:
-        people.print(f"[red]{_escaped(result['error']['message'])}[/]", soft_wrap=True)
+        people.print(f"[red]{_escaped(sentence(result['error']))}[/]", soft_wrap=True)
     if result["metrics"]:
-        numbers = "  ".join(f"{name} {_number(value)}" for name, value in result["metrics"].items())
+        numbers = "  ".join(f"{name} {number(value)}" for name, value in result["metrics"].items())
         people.print(f"[bold]metrics[/]   {numbers}", soft_wrap=True)
     people.print(f"[bold]decision[/]  {_escaped(decision(result))}", soft_wrap=True)
     people.print(f"[bold]report[/]    {_escaped(result['report'])}", soft_wrap=True)
     if result["state"] != "succeeded":
         people.print(f"[bold]next[/]      ostinato run --resume {result['run_id']}", soft_wrap=True)
-
-
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 # --- what ran ---------------------------------------------------------------------------------------------------
@@ -231,6 +228,7 @@ def _run_row(result: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _show_run(result: Mapping[str, Any]) -> None:
+    from .records import sentence
     from .report import decision
 
     typer.echo(f"{result['run_id']}  {result['pipeline']}  {result['state']}  as of {result['as_of']}\n")
@@ -248,7 +246,7 @@ def _show_run(result: Mapping[str, Any]) -> None:
     _table(("step", "state", "seconds", "CPU s", "peak MB", "attempts"), rows)
     for step in result["steps"]:
         if step.get("error"):
-            typer.echo(f"\n{step['name']}: {step['error']['message']}")
+            typer.echo(f"\n{step['name']}: {sentence(step['error'])}")
     typer.echo(f"\n{decision(result)}\nreport: {result['report']}")
 
 

@@ -22,10 +22,19 @@ from __future__ import annotations
 import difflib
 import errno
 from collections.abc import Iterable
+from typing import Any
 
 
 class OstinatoError(Exception):
     """The root: `except OstinatoError` catches all that is ours."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), *self.args), self.__dict__
+
+
+def _again(kind: type[OstinatoError], *args: Any) -> OstinatoError:
+    """An error as another process gets it: its message is made already, so `__init__` is left out."""
+    return kind.__new__(kind, *args)
 
 
 class PermanentError(OstinatoError):

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, get_args, overload
 
 from .artifacts import digest_of
-from .errors import PipelineError, UsageError, suggest
+from .errors import PipelineError, UnknownName, UsageError, suggest
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -130,12 +130,7 @@ class Step(Generic[P, R]):
     @functools.cached_property
     def hints(self) -> dict[str, Any]:
         """The types of its arguments and, under "return", of its result."""
-        try:
-            return typing.get_type_hints(self.function)
-        except NameError as error:
-            raise PipelineError(
-                f"{self.path}: the annotation {error.name!r} is not defined where it is read."
-            ) from None
+        return hints_of(self.function)
 
     @functools.cached_property
     def signature(self) -> inspect.Signature:
@@ -152,6 +147,16 @@ def reference(function: Callable[..., Any]) -> str:
         module = getattr(sys.modules.get(module), "__file__", None) or module
         module = os.path.abspath(module) if module.endswith(".py") else module
     return f"{module}:{function.__qualname__}"
+
+
+def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """A function's annotations as types."""
+    try:
+        return typing.get_type_hints(function)
+    except NameError as error:
+        raise PipelineError(
+            f"{reference(function)}: the annotation {error.name!r} is not defined where it is read."
+        ) from None
 
 
 @overload
@@ -234,7 +239,10 @@ class Graph:
     nodes: tuple[Node, ...]
 
     def __getitem__(self, name: str) -> Node:
-        return next(node for node in self.nodes if node.name == name)
+        found = {node.name: node for node in self.nodes}
+        if name not in found:
+            raise UnknownName("node", name, found)
+        return found[name]
 
     def to_json(self) -> dict[str, Any]:
         return {"pipeline": self.pipeline, "nodes": [node.to_json() for node in self.nodes]}

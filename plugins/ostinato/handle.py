@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import linecache
 import os
@@ -15,6 +16,7 @@ from .artifacts import Artifact
 from .errors import PipelineError, suggest
 
 _HERE = {os.path.join(os.path.dirname(__file__), name) for name in ("handle.py", "graph.py", "tracing.py")}
+_HERE.add(contextlib.__file__)  # stands between a `with` and `when`
 
 
 def where() -> str:
@@ -55,8 +57,6 @@ class Handle:
     def __repr__(self) -> str:
         return f"<promise of {describe(self)}>"
 
-    __hash__ = object.__hash__  # defining __eq__ would drop it
-
 
 def describe(handle: Handle) -> str:
     """`'evaluate'`, `'evaluate'.passed` or `the parameter 'source'`, for messages."""
@@ -78,6 +78,7 @@ _INSTEAD = {
     "__format__": "Build the text inside a step and hand it the value.",
     "__str__": "Build the text inside a step and hand it the value.",
     "__call__": "Call it inside a step.",
+    "__hash__": "Look it up inside a step.",  # else `source in {"a", "b"}` is silently false
 }
 _ARITHMETIC = (
     "__add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__ __rtruediv__ __floordiv__ __rfloordiv__ __mod__ "
@@ -128,6 +129,8 @@ def _attribute(handle: Handle, name: str) -> Any:
 
 
 def _item(handle: Handle, key: str | int) -> Any:
+    if not isinstance(key, (str, int)):
+        _refuse(handle, "Look inside it in a step.")
     owner = bare(handle._type)
     origin, arguments = get_origin(owner), get_args(owner)
     if typing.is_typeddict(owner):

@@ -62,15 +62,16 @@ def _in_graph_order(run: RunRecord, steps: list[StepRecord]) -> list[StepRecord]
     return ordered
 
 
-def _references(value: Any) -> list[dict[str, Any]]:
+def references(value: Any) -> list[dict[str, Any]]:
+    """Every reference in a step's result, in order."""
     if is_reference(value):
         return [dict(value)]
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [reference for part in parts for reference in _references(part)]
+    return [reference for part in parts for reference in references(part)]
 
 
 def _last(steps: list[StepRecord], kind: str) -> dict[str, Any] | None:
-    found = [ref for step in steps for ref in _references(step.output) if ref["kind"] == kind]
+    found = [ref for step in steps for ref in references(step.output) if ref["kind"] == kind]
     return found[-1] if found else None
 
 
@@ -78,7 +79,7 @@ def _metrics(steps: list[StepRecord], verdict: dict[str, Any] | None) -> dict[st
     """All Metrics of the run together, the verdict's last."""
     values: dict[str, float] = {}
     for step in steps:
-        for reference in _references(step.output):
+        for reference in references(step.output):
             if reference["kind"] == "Metrics":
                 values |= reference["facts"]["values"]
     return values | (verdict["facts"]["metrics"] if verdict else {})

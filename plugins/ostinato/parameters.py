@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from .errors import ParameterError, suggest
-from .graph import Pipeline
+from .graph import Pipeline, hints_of
 from .handle import bare, fields_of
 
 RESERVED = ("as_of",)
@@ -26,26 +27,29 @@ MISSING = _Missing()
 
 
 @lru_cache(maxsize=64)
-def model_of(pipeline: Pipeline[...]) -> Any:
-    """The pydantic model of a pipeline's parameters: strict about names, lax about text for numbers."""
+def _adapter(pipeline: Pipeline[...]) -> Any:
+    """What checks a pipeline's parameters: strict about names, lax about text for numbers.
+
+    A dataclass rather than a model, whose own attributes a parameter called `schema` or `json` would shadow.
+    """
     import pydantic
 
-    hints = typing.get_type_hints(pipeline.function)
-    fields: dict[str, Any] = {}
+    hints, fields = hints_of(pipeline.function), []
     for name, parameter in inspect.signature(pipeline.function).parameters.items():
         if name in RESERVED:
             raise ParameterError(f"{pipeline.name}: {name!r} is given by the engine and cannot be a parameter.")
         if name.startswith("_"):
             raise ParameterError(f"{pipeline.name}: a parameter's name starts with a letter: {name!r}")
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-        fields[name] = (hints.get(name, Any), default)
-    config = pydantic.ConfigDict(extra="forbid", protected_namespaces=())
-    return pydantic.create_model(pipeline.name, __config__=config, **fields)
+        fields.append((name, hints.get(name, Any), pydantic.Field(default)))
+    config = pydantic.ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
+    kind = dataclasses.make_dataclass(pipeline.name, fields, kw_only=True)
+    return pydantic.TypeAdapter(pydantic.dataclasses.dataclass(kind, config=config))
 
 
 def schema(pipeline: Pipeline[...]) -> dict[str, Any]:
     """The JSON schema of a pipeline's parameters."""
-    found: dict[str, Any] = model_of(pipeline).model_json_schema()
+    found: dict[str, Any] = _adapter(pipeline).json_schema()
     return found
 
 
@@ -61,18 +65,25 @@ def resolve(pipeline: Pipeline[...], given: Mapping[str, Any]) -> dict[str, Any]
     """
     import pydantic
 
-    _check_names(pipeline, given)
+    adapter = _adapter(pipeline)
+    wrong = _misnamed(pipeline, given)
+    values: dict[str, Any] = {}
     try:
-        model = model_of(pipeline)(**_nested(pipeline, given))
+        named = {name: value for name, value in given.items() if name not in wrong}
+        values = adapter.dump_python(adapter.validate_python(_nested(pipeline, named)), mode="json")
+        json.dumps(values, allow_nan=False)
     except pydantic.ValidationError as error:
-        raise ParameterError(_explain(pipeline, error)) from None
-    values: dict[str, Any] = model.model_dump(mode="json")
+        wrong |= _refused(pipeline, error)
+    except ValueError as error:
+        raise ParameterError(f"{pipeline.name}: a parameter is not JSON: {error}.") from None
+    if wrong:
+        raise ParameterError("\n".join(wrong.values()))
     return values
 
 
 def names(pipeline: Pipeline[...]) -> dict[str, Any]:
     """Every parameter's name, nested ones dotted, with its type."""
-    hints = typing.get_type_hints(pipeline.function)
+    hints = hints_of(pipeline.function)
     return {
         dotted: kind
         for name in inspect.signature(pipeline.function).parameters
@@ -110,33 +121,67 @@ def _dotted(name: str, kind: Any) -> Iterator[tuple[str, Any]]:
         yield from _dotted(f"{name}.{field}", field_kind)
 
 
-def _check_names(pipeline: Pipeline[...], given: Mapping[str, Any]) -> None:
-    known = names(pipeline)
+def _misnamed(pipeline: Pipeline[...], given: Iterable[str]) -> dict[str, str]:
+    """Why a name is none of a pipeline's parameters, by name."""
+    known, wrong = names(pipeline), {}
     for name in given:
         if name in RESERVED:
-            raise ParameterError(f"{name!r} is not a parameter of {pipeline.name}: write --as-of DATE.")
-        if name not in known and not _is_open(name, known):
+            wrong[name] = f"{name!r} is not a parameter of {pipeline.name}: write --as-of DATE."
+        elif name not in known and not _is_open(name, known):
             leaves = [leaf for leaf in known if not any(other.startswith(f"{leaf}.") for other in known)]
-            raise ParameterError(f"{pipeline.name} has no parameter {name!r}. {suggest(name, leaves)}")
+            wrong[name] = f"{pipeline.name} has no parameter {name!r}. {suggest(name, leaves)}"
+    return wrong
 
 
 def _is_open(name: str, known: Mapping[str, Any]) -> bool:
     """Whether a dotted name lies in a parameter that is a free mapping."""
-    head = name.rsplit(".", 1)[0]
-    return head != name and (typing.get_origin(known.get(head)) or known.get(head)) in (dict, Mapping, Any)
+    group = name.rpartition(".")[0]
+    kind = bare(known.get(group))
+    return bool(group) and (typing.get_origin(kind) or kind) in (dict, Mapping, Any)
 
 
 def _nested(pipeline: Pipeline[...], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted names as nested dicts; what is not given of a group is as in the group's default."""
     known = names(pipeline)
     result: dict[str, Any] = {}
-    for name, value in given.items():
-        *parents, leaf = name.split(".")
+    for name in sorted(given, key=lambda name: name.count(".")):  # a group, then its members
+        *groups, leaf = name.split(".")
         place = result
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        value = _from_text(value, known.get(name, Any)) if isinstance(value, str) else value
-        place[leaf] = {**place.get(leaf, {}), **value} if isinstance(value, Mapping) else value
+        for depth, group in enumerate(groups, start=1):
+            if not isinstance(place.get(group), dict):
+                place[group] = _over(default(pipeline, ".".join(groups[:depth])), {})
+            place = place[group]
+        value = given[name]
+        if isinstance(value, str):
+            value = _from_text(value, known[name]) if name in known else _member(value, known[".".join(groups)])
+        if isinstance(value, Mapping):
+            grouped = name in known and isinstance(bare(known[name]), type) and fields_of(bare(known[name]))
+            value = _over(default(pipeline, name), value) if grouped else dict(value)
+        place[leaf] = value
     return result
+
+
+def _over(group: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A group's default with the given members, at any depth, in place of its own."""
+    base = group if isinstance(group, Mapping) else {}
+    return dict(base) | {
+        name: _over(base[name], value) if isinstance(value, Mapping) and name in base else value
+        for name, value in given.items()
+    }
+
+
+def _member(text: str, group: Any) -> Any:
+    """What a person typed for a member of a free mapping: by its type, else JSON, else text."""
+    kinds = typing.get_args(bare(group))
+    return _json(text) if not kinds or kinds[-1] is Any else _from_text(text, kinds[-1])
+
+
+def _json(text: str) -> Any:
+    """JSON where it is, else the text itself."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
 
 
 def _from_text(text: str, kind: Any) -> Any:
@@ -149,22 +194,23 @@ def _from_text(text: str, kind: Any) -> Any:
     if outer in (list, tuple) or (isinstance(outer, type) and issubclass(outer, (typing.Sequence, list))):
         if outer is str:
             return text
-        return json.loads(text) if text.lstrip().startswith("[") else [part.strip() for part in text.split(",") if part]
+        parts = [part.strip() for part in text.split(",")]
+        return _json(text) if text.lstrip().startswith("[") else [part for part in parts if part]
     if outer in (dict, Mapping) or (isinstance(plain, type) and fields_of(plain)):
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ParameterError(f"{text!r} is not a JSON object ({error}).") from None
+        return _json(text)
     return text
 
 
-def _explain(pipeline: Pipeline[...], error: Any) -> str:
-    lines = []
+def _refused(pipeline: Pipeline[...], error: Any) -> dict[str, str]:
+    """Why values were refused, by name."""
+    wrong = {}
     for problem in error.errors(include_url=False):
         name = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "missing":
-            lines.append(f"{pipeline.name} needs {name}: write -p {name}=…")
+            wrong[name] = f"{pipeline.name} needs {name}: write -p {name}=…"
+        elif problem["type"] == "unexpected_keyword_argument":
+            wrong |= _misnamed(pipeline, [name])
         else:
             reason = problem["msg"][0].lower() + problem["msg"][1:]
-            lines.append(f"{pipeline.name}: {name}={problem['input']!r} is refused: {reason}.")
-    return "\n".join(lines)
+            wrong.setdefault(name, f"{pipeline.name}: {name}={problem['input']!r} is refused: {reason}.")
+    return wrong

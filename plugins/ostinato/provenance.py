@@ -48,4 +48,5 @@ def _git(folder: Path, *arguments: str) -> str:
 @functools.cache
 def packages() -> dict[str, str]:
     """Every installed distribution and its version."""
-    return dict(sorted((each.metadata["Name"], each.version) for each in metadata.distributions()))
+    found = metadata.distributions()
+    return dict(sorted((each.name, each.version) for each in found if each.name))  # a broken one has no name

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import functools
 import json
+import sqlite3
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .errors import ConfigurationError, Unavailable, UnknownName
+from . import errors
+from .errors import ConfigurationError, Unavailable, UnknownName, is_transient
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine, MetaData, Table
@@ -215,7 +217,7 @@ class Records:
         runs = _schema()[1]["runs"]
         prefix = sa.func.substr(runs.c.run_id, 1, len(run_id)) == run_id
         with self._engine.connect() as connection:
-            found = connection.execute(sa.select(runs).where(prefix).limit(2)).mappings().all()
+            found = connection.execute(sa.select(runs).where(prefix).order_by(runs.c.run_id).limit(2)).mappings().all()
         exact = [row for row in found if row["run_id"] == run_id] or found
         if len(exact) != 1:
             raise UnknownName("run", run_id, [recent.run_id for recent in self.runs(most=10)])
@@ -279,15 +281,20 @@ def _dump(value: Any) -> str:
 def _sqlite_settings(connection: Any, _: Any) -> None:
     """Readers do not wait for writers, writers wait for one another; a commit survives a killed process."""
     connection.execute("PRAGMA busy_timeout = 30000")
-    connection.execute("PRAGMA journal_mode = WAL")
+    for last in [False] * 300 + [True]:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError as error:  # for this one lock SQLite does not wait by itself
+            if last or "locked" not in str(error):
+                raise
+            time.sleep(0.1)
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def describe_error(error: BaseException) -> dict[str, Any]:
     """An exception as a record: its type, its message, whether a retry may help, where it was raised."""
     import traceback
-
-    from .errors import is_transient
 
     kind = type(error)
     frames = traceback.extract_tb(error.__traceback__)
@@ -299,13 +306,11 @@ def describe_error(error: BaseException) -> dict[str, Any]:
     }
 
 
+def sentence(error: Mapping[str, Any]) -> str:
+    """A recorded error for people: our own errors explain themselves, others need their type's name."""
+    ours = hasattr(errors, error["type"])
+    return str(error["message"]) if ours else f"{error['type'].rpartition('.')[2]}: {error['message']}"
+
+
 def _full_name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def summary(steps: list[StepRecord]) -> Mapping[str, int]:
-    """How many steps are in which state."""
-    counts: dict[str, int] = {}
-    for step in steps:
-        counts[step.state] = counts.get(step.state, 0) + 1
-    return counts

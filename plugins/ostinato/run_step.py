@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import json
 import os
 import secrets
+import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,20 +51,22 @@ def main(arguments: list[str] | None = None) -> int:
         inputs = _read_inputs(given.inputs)
     except UsageError as error:
         parser.error(str(error))
+    workspace = Workspace.here(given.home)
     request = Request(
         function=given.function,
         inputs=inputs,
         run_id=given.run or f"step-{secrets.token_hex(6)}",
         step=given.step or given.function.rpartition(":")[2].replace(".", "_"),
-        home=Workspace.here(given.home).home,
+        home=workspace.home,
         map_key=given.map_key,
         as_of=given.as_of,
         effect=given.effect,
         engine="process",
     )
     try:
+        workspace.prepare()
         result: dict[str, Any] = {"output": execute(request, emit=_say)}
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         write_json(given.out, {"error": describe_error(error)})
         return 2 if isinstance(error, UsageError) else TRY_AGAIN if is_transient(error) else 1
@@ -92,7 +94,7 @@ def _say(event: dict[str, Any]) -> None:
 
 def serve() -> int:
     """Run the requests that come in on stdin, one after the other, until it closes."""
-    _die_with_parent()
+    _guard()
     replies = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # what a step prints must not be taken for a reply
     lock = threading.Lock()
@@ -137,11 +139,23 @@ def _requests() -> Iterator[str]:
         yield lines.get()
 
 
-def _die_with_parent() -> None:
-    """Linux: the kernel kills this process when its parent ends, even where a step holds the interpreter."""
+def _guard() -> None:
+    """Linux: a process that ends this one and its children with their parent, even where a step holds the interpreter.
+
+    The kernel's own signal at a parent's death would end this process alone.
+    """
+    if os.getpgrp() != os.getpid():
+        return
     with contextlib.suppress(OSError, AttributeError):
-        prctl: Callable[..., int] = ctypes.CDLL(None).prctl
-        prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        watched = [os.pidfd_open(os.getppid()), os.pidfd_open(os.getpid())]
+        if os.fork() == 0:
+            for number, descriptor in enumerate(watched):
+                os.dup2(descriptor, number)
+            os.closerange(2, os.sysconf("SC_OPEN_MAX"))  # the run's lock and its parent's pipes are not the guard's
+            select.select([0, 1], [], [])
+            os.killpg(0, signal.SIGKILL)
+        for descriptor in watched:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager

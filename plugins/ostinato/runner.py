@@ -15,7 +15,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -23,7 +23,7 @@ from . import context as running_context
 from .artifacts import Artifact, is_reference
 from .catalog import import_path
 from .context import Context, Emit, Resolve, from_environment
-from .errors import ContractError
+from .errors import ContractError, ParameterError, UsageError
 from .graph import Effect, Options, Step
 from .handle import bare
 from .records import Records, describe_error
@@ -126,7 +126,6 @@ def records_of(home: str) -> Records:
 def _call(request: Request, emit: Emit, resolve: Resolve, function: Callable[..., Any] | None) -> Any:
     found = function or import_path(request.function)
     called = found if isinstance(found, Step) else Step(found, _NO_OPTIONS)
-    moment = None if request.as_of is None else datetime.fromisoformat(request.as_of).astimezone(UTC)
     context = Context(
         workspace=Workspace(request.home),
         run_id=request.run_id,
@@ -135,13 +134,17 @@ def _call(request: Request, emit: Emit, resolve: Resolve, function: Callable[...
         engine=request.engine,
         map_key=request.map_key,
         attempt=request.attempt,
-        as_of=moment,
+        as_of=None if request.as_of is None else moment(request.as_of),
         parameters=request.parameters,
         tags=request.tags,
         emit=emit,
         resolve=resolve,
     )
     _sweep(context)
+    try:
+        called.signature.bind(**request.inputs)
+    except TypeError as error:
+        raise UsageError(f"{called.__name__}{called.signature}: {error}") from None
     arguments = {name: _open(called, name, value) for name, value in request.inputs.items()}
     with running_context.running(context):
         result = called.function(**arguments)
@@ -149,6 +152,21 @@ def _call(request: Request, emit: Emit, resolve: Resolve, function: Callable[...
 
 
 _NO_OPTIONS = Options()
+
+
+def moment(given: str | date) -> datetime:
+    """A date or ISO time as an aware UTC time.
+
+    Raises:
+        ParameterError: it is neither.
+    """
+    try:
+        parsed = datetime.fromisoformat(given) if isinstance(given, str) else given
+    except ValueError:
+        raise ParameterError(f"{given!r} is no date: write 2026-03-01 or 2026-03-01T06:00:00+00:00.") from None
+    if not isinstance(parsed, datetime):
+        parsed = datetime(parsed.year, parsed.month, parsed.day)
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 
 def _sweep(context: Context) -> None:
@@ -162,7 +180,7 @@ def _sweep(context: Context) -> None:
 def _adapter(kind: Any) -> Any:
     import pydantic
 
-    return pydantic.TypeAdapter(kind, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
+    return pydantic.TypeAdapter(kind)
 
 
 def _open(called: Step[..., Any], name: str, value: Any) -> Any:
@@ -173,14 +191,14 @@ def _open(called: Step[..., Any], name: str, value: Any) -> Any:
     plain = bare(wanted)
     value = _typed(value)
     if isinstance(value, Artifact):
-        if isinstance(plain, type) and not isinstance(value, plain):
+        if isinstance(plain, type) and plain is not Any and not isinstance(value, plain):
             raise ContractError(f"{called.__name__!r} wants {name}: {plain.__name__}, got a {value.kind}.")
         return value
     if wanted is Any:
         return value
     try:
         return _adapter(wanted).validate_python(value)
-    except pydantic.PydanticSchemaGenerationError:
+    except pydantic.PydanticUserError:  # a type that pydantic cannot check
         return value
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
@@ -208,6 +226,10 @@ def _close(step: str, result: Any, wanted: Any) -> Any:
     if parts and Ellipsis not in parts and (not isinstance(result, tuple) or len(result) != len(parts)):
         raise ContractError(f"{step!r} promises {len(parts)} results and returned {_named(result)}.")
     output = _plain(step, result)
+    if plain is bool and not isinstance(output, bool) and (output is not None or plain is wanted):
+        raise ContractError(
+            f"{step!r} promises True or False and returned {_named(result)}."
+        )  # else no side of a `when`
     size = len(json.dumps(output).encode())
     if size > LARGEST_RESULT:
         raise ContractError(
@@ -241,7 +263,7 @@ def _plain(step: str, value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(step, item) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _plain(step, dataclasses.asdict(value))
+        return {field.name: _plain(step, getattr(value, field.name)) for field in dataclasses.fields(value)}
     if hasattr(value, "isoformat"):
         return value.isoformat()
     if hasattr(value, "model_dump"):

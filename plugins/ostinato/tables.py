@@ -75,11 +75,14 @@ def duck(memory: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
-def parquet_sql(connection: duckdb.DuckDBPyConnection, places: Iterable[str], union: bool = False) -> str:
+def parquet_sql(
+    connection: duckdb.DuckDBPyConnection, places: Iterable[str], union: bool = False, partitions: bool = True
+) -> str:
     """`read_parquet([...])` over exactly these files: nothing in a path is taken for a pattern.
 
     Args:
         union: columns are matched by name, for files that were not written together.
+        partitions: a folder called `day=3` is a column `day`.
     """
     files = []
     for place in places:
@@ -92,7 +95,8 @@ def parquet_sql(connection: duckdb.DuckDBPyConnection, places: Iterable[str], un
         else:
             files.append(_verbatim(str(local_path(place))))
     listed = ", ".join(literal(name) for name in files)
-    return f"read_parquet([{listed}]{', union_by_name = true' if union and len(files) > 1 else ''})"
+    by_name = ", union_by_name = true" if union and len(files) > 1 else ""
+    return f"read_parquet([{listed}]{by_name}{'' if partitions else ', hive_partitioning = false'})"
 
 
 def _verbatim(path: str) -> str:
@@ -121,7 +125,7 @@ class Dataset(Artifact):
         place = f"{context.folder}/{name}.parquet"
         with whole(place, context.workspace.scratch()) as part:
             connection.execute(f"COPY ({query}) TO {literal(str(part))} (FORMAT parquet, COMPRESSION lz4)")
-            measured = _measure(connection, parquet_sql(connection, [str(part)]), time)
+            measured = _measure(connection, parquet_sql(connection, [str(part)], partitions=False), time)
         facts, digest, schema = measured
         write_manifest(place, "Dataset", digest, facts, schema=schema)
         return cls(to_uri(place), digest, facts)
@@ -131,6 +135,11 @@ class Dataset(Artifact):
         """Write a pandas or Arrow table as this step's output `name`."""
         with duck() as connection:
             connection.register("given", table)
+            given: Any = table
+            names = given.column_names if hasattr(type(table), "column_names") else given.columns
+            if connection.table("given").columns != [str(column) for column in names]:
+                listed = ", ".join(repr(str(column)) for column in names)  # SQL does not tell `Age` from `age`
+                raise ContractError(f"{name!r} has columns that are called alike or nothing: {listed[:200]}")
             return cls.save(connection, "FROM given", name, time=time)
 
     def part(self, connection: duckdb.DuckDBPyConnection, where: Sequence[Mapping[str, Any]]) -> Dataset:
@@ -148,7 +157,9 @@ class Dataset(Artifact):
 
     def sql(self, connection: duckdb.DuckDBPyConnection) -> str:
         """The table as something to select FROM."""
-        table = parquet_sql(connection, [self.uri])
+        if not is_remote(self.uri) and not local_path(self.uri).exists():
+            raise DataError(f"{self.uri} is gone.")
+        table = parquet_sql(connection, [self.uri], partitions=False)
         conditions = [_condition(condition) for condition in self.facts.get("where", ())]
         return f"(FROM {table} WHERE {' AND '.join(conditions)})" if conditions else table
 
@@ -217,9 +228,14 @@ def _measure(
     described = connection.execute(f"DESCRIBE FROM {table}").fetchall()
     schema = [[str(row[0]), str(row[1])] for row in described]
     columns = ", ".join(quote(name) for name, _ in schema)
+    if time:
+        kinds = dict(schema)
+        require_columns(kinds, [time], "the table to save")
+        if not kinds[time].startswith(("TIMESTAMP", "DATE")):
+            raise DataError(f"the event time {time!r} is {kinds[time]}, not a TIMESTAMP or DATE.")
     row = connection.execute(
         f"SELECT count(*), sum(h), sum(hash(h, 1)), min(t), max(t) FROM "
-        f"(SELECT hash({columns}) AS h, {quote(time) if time else 'NULL::TIMESTAMP'} AS t FROM {table})"
+        f"(SELECT hash({columns}) AS h, {quote(time) if time else 'NULL'}::TIMESTAMP AS t FROM {table})"
     ).fetchone()
     assert row is not None  # an aggregate without GROUP BY has one row
     count, first, second, earliest, latest = row

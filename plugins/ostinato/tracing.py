@@ -7,7 +7,7 @@ import inspect
 import math
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from datetime import date
 from pathlib import PurePath
@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 from .artifacts import Artifact
 from .errors import PipelineError
-from .graph import Graph, Guard, Node, Options, Pipeline, Step, owners, tracing
+from .graph import Graph, Guard, Node, Options, Pipeline, Step, hints_of, owners, tracing
 from .handle import Handle, bare, describe, where
 
 R = TypeVar("R")
@@ -37,6 +37,11 @@ class _Trace:
     def add(self, called: Step[..., Any], inputs: Mapping[str, Any], returns: Any, **more: Any) -> Handle:
         options = called.settings
         name = self._name(options.name, more.pop("name", called.__name__))
+        waits = options.after if isinstance(options.after, (tuple, list)) else [None]
+        if not all(isinstance(result, Handle) and result._owner for result in waits):
+            raise PipelineError(
+                f"{where()}after= is a tuple of steps' results, such as (loaded,): not {options.after!r}."
+            )
         after = tuple(owners([_spec(result) for result in options.after]))
         self.nodes[name] = Node(name, called, inputs, guards=tuple(self.guards), after=after, **more)
         return Handle(name, (), returns)
@@ -48,9 +53,8 @@ class _Trace:
             raise PipelineError(f"{where()}{called.__name__}{called.signature}: {error}") from None
         for name, value in bound.arguments.items():
             _check_type(called, name, value)
-        kinds = {p.kind for p in called.signature.parameters.values()}
-        if kinds & {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}:
-            raise PipelineError(f"{where()}{called.__name__}: a step names its arguments; it has no *args or **kwargs.")
+        if not _all_named(called.signature):
+            raise PipelineError(f"{where()}{called.__name__}: a step names its arguments; it has no *, ** or /.")
         return {name: _spec(value) for name, value in bound.arguments.items()}
 
     def _name(self, chosen: str | None, default: str) -> str:
@@ -63,6 +67,12 @@ class _Trace:
             count += 1
             name = f"{default}_{count}"
         return name
+
+
+def _all_named(signature: inspect.Signature) -> bool:
+    """Whether every argument can be given by its name, as engines do."""
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return all(parameter.kind in named for parameter in signature.parameters.values())
 
 
 def _now(word: str) -> _Trace:
@@ -213,7 +223,7 @@ def each(mapped: Callable[..., R], over: Iterable[Any], **fixed: Any) -> list[R]
         kind = bare(over._type)
         if (typing.get_origin(kind) or kind) not in (list, tuple, Any):
             raise PipelineError(f"{where()}each runs over a list; {describe(over)} is {_type_name(kind)}.")
-    elif isinstance(over, (str, bytes, Mapping)):
+    elif isinstance(over, (str, bytes, Mapping, Set)) or not isinstance(over, Iterable):  # a set has no order
         raise PipelineError(f"{where()}each runs over a list, not {over!r}.")
     else:
         over = list(over)
@@ -233,13 +243,13 @@ def trace(given: Pipeline[...]) -> Graph:
     """Call the pipeline function once with promises for its parameters and keep what it called."""
     if tracing.get() is not None:
         raise PipelineError(f"{where()}a pipeline cannot call a pipeline.")
-    hints = typing.get_type_hints(given.function)
+    hints, signature = hints_of(given.function), inspect.signature(given.function)
+    if not _all_named(signature):
+        raise PipelineError(f"{given.path}: a pipeline names its parameters; it has no *, ** or /.")
     recorded = _Trace()
     token = tracing.set(recorded)
     try:
-        returned = given.function(
-            **{name: Handle("", (name,), hints.get(name, Any)) for name in inspect.signature(given.function).parameters}
-        )
+        returned = given.function(**{name: Handle("", (name,), hints.get(name, Any)) for name in signature.parameters})
     finally:
         tracing.reset(token)
     if not recorded.nodes:

@@ -66,7 +66,9 @@ class Workspace:
                 f"The workspace {self.home} is remote, so {variable} must name a database all workers reach, "
                 f"e.g. {variable}=postgresql+psycopg://host/ostinato"
             )
-        return f"sqlite:///{self.home}/{name}"
+        from sqlalchemy import URL
+
+        return URL.create("sqlite", database=f"{self.home}/{name}").render_as_string()  # a folder may hold ? or %
 
     def run_folder(self, run_id: str) -> str:
         return f"{self.home}/runs/{run_id}"
@@ -159,4 +161,4 @@ def read_text(place: str) -> str:
 
 def write_json(target: str, value: Any) -> None:
     """Write JSON with sorted keys, whole or not at all."""
-    write_text(target, json.dumps(value, indent=1, sort_keys=True) + "\n")
+    write_text(target, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")

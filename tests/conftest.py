@@ -1,0 +1,32 @@
+"""What every test stands on: a workspace of its own, and no telemetry."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("here", deadline=None)  # the machine is shared; slowness is no fault of an example
+hypothesis.settings.load_profile("here")
+os.environ.update(
+    DO_NOT_TRACK="1",
+    MLFLOW_DISABLE_TELEMETRY="true",
+    PREFECT_SERVER_ANALYTICS_ENABLED="false",
+    GX_ANALYTICS_ENABLED="false",
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty workspace, named by OSTINATO_HOME, and nothing of the caller's configuration."""
+    from ostinato import context
+
+    for name in list(os.environ):
+        if name.startswith("OSTINATO_") or name == "MLFLOW_TRACKING_URI":
+            monkeypatch.delenv(name)
+    place = tmp_path / "home"
+    monkeypatch.setenv("OSTINATO_HOME", str(place))
+    context._current.set(None)
+    return place

@@ -1,0 +1,80 @@
+"""The README is true: every block in it is run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BLOCKS = re.findall(
+    r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+)
+SHELL = [text for kind, text in BLOCKS if kind == "sh"]
+PYTHON = [text for kind, text in BLOCKS if kind == "python"]
+
+
+def sh(command: str, folder: Path) -> str:
+    """Run a block as a person would paste it, with this environment's commands first."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment.pop("OSTINATO_HOME")
+    done = subprocess.run(
+        ["sh", "-eu", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_every_block_is_of_a_kind_that_is_run_here() -> None:
+    """A block nobody runs would rot."""
+    assert {kind for kind, _ in BLOCKS} == {"sh", "python"}
+    assert len(SHELL) == 3
+    assert len(PYTHON) == 1
+
+
+@pytest.mark.slow
+def test_make_run_ends_with_the_decision_the_metrics_and_the_report() -> None:
+    """The first command; the second is what runs this test, so only its recipe is looked at."""
+    if not (ROOT / ".venv" / ".ready").exists():
+        pytest.skip("the set-up of `make` is not here")
+    assert "make run" in SHELL[0]
+    assert "make test" in SHELL[0]
+    said = sh("make run && make -n test", ROOT)
+    assert "metrics" in said
+    assert "decision" in said
+    report = re.search(r"report\s+(\S+/report\.html)", said)
+    assert report is not None
+    assert Path(report[1]).exists()
+
+
+@pytest.mark.slow
+def test_the_blocks_on_your_own_data_run_one_after_the_other(tmp_path: Path) -> None:
+    """The installation is tried dry, the commands for real."""
+    install, *commands = SHELL[1].strip().split("\n")
+    assert install == "pip install -r requirements/base.txt && pip install --no-deps ."
+    said = sh("\n".join(commands), tmp_path)
+    assert "50,000 transactions" in said
+    assert "fraud_detection  succeeded" in said
+    said = sh(SHELL[2], tmp_path)
+    assert "decision" in said
+    assert "columns.label_time" in said
+    shutil.rmtree(tmp_path / ".ostinato")
+
+
+def test_the_python_block_runs_as_a_script_and_by_the_command_line(tmp_path: Path) -> None:
+    """The same file both ways."""
+    (tmp_path / "demo.py").write_text(PYTHON[0])
+    assert sh("python demo.py", tmp_path).strip() == "succeeded"
+    assert "decision" in sh("ostinato run demo.py -p count=10", tmp_path)
+
+
+def test_the_readmes_picture_and_pages_are_there() -> None:
+    """A link in the README leads somewhere."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)|`(benchmarks/\S+?)`", text):
+        assert (ROOT / (target[0] or target[1])).exists(), target
