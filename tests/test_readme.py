@@ -45,7 +45,7 @@ def test_make_run_ends_with_the_decision_the_metrics_and_the_report() -> None:
     assert "make run" in SHELL[0]
     assert "make test" in SHELL[0]
     said = sh("make run && make -n test", ROOT)
-    assert "metrics" in said
+    assert "average_precision" in said
     assert "decision" in said
     report = re.search(r"report\s+(\S+/report\.html)", said)
     assert report is not None

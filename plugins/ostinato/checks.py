@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,19 +58,27 @@ def _python() -> Finding:
 
 
 def _files(path: Path) -> Iterator[Finding]:
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*.py") if "@pipeline" in file.read_text())
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*.py") if _may_define_one(file, path))
     if not files:
         yield Finding(str(path), False, "no file in it defines a pipeline")
     for file in files:
         try:
             found = pipelines_in(str(file))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             yield Finding(str(file), False, f"cannot be imported: {type(error).__name__}: {error}")
             continue
         if not found:
             yield Finding(str(file), False, "defines no pipeline")
         for name in found:
             yield _pipeline(f"{file}:{name}")
+
+
+def _may_define_one(file: Path, folder: Path) -> bool:
+    """Only a file that says @pipeline is imported, and none of an environment's."""
+    folders = file.relative_to(folder).parts
+    if "site-packages" in folders or any(part.startswith(".") for part in folders):
+        return False
+    return re.search(r"^\s*@(\w+\.)?pipeline\b", file.read_text(errors="replace"), re.MULTILINE) is not None
 
 
 def _pipeline(name: str) -> Finding:

@@ -179,9 +179,9 @@ def _tell(people: Console, result: Mapping[str, Any]) -> None:
                 people.print(f"  log: {_escaped(step['log'])}", soft_wrap=True)
     if result["error"]:
         people.print(f"[red]{_escaped(sentence(result['error']))}[/]", soft_wrap=True)
-    if result["metrics"]:
-        numbers = "  ".join(f"{name} {number(value)}" for name, value in result["metrics"].items())
-        people.print(f"[bold]metrics[/]   {numbers}", soft_wrap=True)
+    width = max((len(name) for name in result["metrics"]), default=0)
+    for name, value in result["metrics"].items():
+        people.print(f"{_escaped(name):<{width}}  [bold]{number(value)}[/]", soft_wrap=True)
     people.print(f"[bold]decision[/]  {_escaped(decision(result))}", soft_wrap=True)
     people.print(f"[bold]report[/]    {_escaped(result['report'])}", soft_wrap=True)
     if result["state"] != "succeeded":

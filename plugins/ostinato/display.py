@@ -6,9 +6,11 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from .records import sentence
+
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress, Task, TaskID
 
 _MARKS = {
     "pending": "[dim]·[/]",
@@ -26,17 +28,25 @@ def shown(console: Console) -> Iterator[Callable[[dict[str, Any]], None]]:
     if not console.is_terminal:
         yield lambda _: None
         return
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress, ProgressColumn, TextColumn
+    from rich.table import Column
+    from rich.text import Text
+
+    class Seconds(ProgressColumn):
+        """How long a step has taken, to a tenth of a second."""
+
+        max_refresh = 0.1
+
+        def render(self, task: Task) -> Text:
+            return Text("" if task.elapsed is None else f"{task.elapsed:6.1f} s")
 
     columns = (
         TextColumn("{task.fields[mark]}"),
-        TextColumn("{task.description:<18}"),
-        BarColumn(bar_width=20),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("[dim]{task.fields[note]}[/]"),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        Seconds(),
+        TextColumn("[dim]{task.fields[note]}[/]", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
     )
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console, expand=True) as progress:
         yield _Lines(progress).hear
 
 
@@ -57,6 +67,8 @@ class _Lines:
         self.progress.console.print(f"[dim]as of {event['as_of'][:16].replace('T00:00', '')}[/]")
 
     def _step(self, event: dict[str, Any]) -> None:
+        from rich.markup import escape
+
         name, state = event["step"], event["state"]
         line = self.lines[name]
         mark = _MARKS.get(state, "")
@@ -69,24 +81,25 @@ class _Lines:
             return
         if state == "running":
             self.progress.start_task(line)
-            self.progress.update(line, mark=mark, total=None)
+            self.progress.update(line, mark=mark)
         elif state in ("succeeded", "failed", "skipped"):
-            self.progress.update(line, mark=mark, total=1, completed=1 if state == "succeeded" else 0)
+            self.progress.update(line, mark=mark)
             self.progress.stop_task(line)
         else:
             self.progress.update(line, mark=mark)
         if event.get("error"):
-            self.progress.update(line, note=event["error"]["message"].splitlines()[0][:100])
+            self.progress.update(line, note=escape(sentence(event["error"]).splitlines()[0]))
         elif event.get("resumed"):
             self.progress.update(line, note="done before")
 
     def _log(self, event: dict[str, Any]) -> None:
+        from rich.markup import escape
+
         if event["step"] in self.lines:
-            self.progress.update(self.lines[event["step"]], note=event["message"][:100])
+            self.progress.update(self.lines[event["step"]], note=escape(event["message"]))
 
     def _progress(self, event: dict[str, Any]) -> None:
         if event["step"] in self.lines and not event["map_key"]:
-            line = self.lines[event["step"]]
-            self.progress.update(line, completed=event["done"], total=event["total"])
-            if not event["total"]:
-                self.progress.update(line, note=f"{event['done']:,.0f} rows")
+            done, total = event["done"], event["total"]
+            note = f"{done / total:.0%} of {total:,.0f}" if total else f"{done:,.0f}"
+            self.progress.update(self.lines[event["step"]], note=note)

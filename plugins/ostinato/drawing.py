@@ -46,10 +46,10 @@ def mermaid(graph: Graph) -> str:
         shape = ("{{", "}}") if node.kind == "either" else ("[[", "]]") if node.kind == "map" else ("[", "]")
         lines.append(f"    {node.name}{shape[0]}{node.name}{shape[1]}")
     for node in graph.nodes:
-        conditions = {guard.flag.get("$step"): guard for guard in node.guards}
         for need in node.needs:
-            guard = conditions.get(need)
-            label = f"|{'' if guard.expected else 'not '}{spell(guard.flag)}|" if guard else ""
+            guards = [guard for guard in node.guards if guard.flag.get("$step") == need]
+            conditions = " and ".join(f"{'' if guard.expected else 'not '}{spell(guard.flag)}" for guard in guards)
+            label = f'|"{conditions}"|' if guards else ""
             arrow = "-.->" if need in node.after else "-->"
             lines.append(f"    {need} {arrow}{label} {node.name}")
     return "\n".join(lines)

@@ -143,7 +143,7 @@ def _item(handle: Handle, key: str | int) -> Any:
             raise PipelineError(f"{where()}{describe(handle)} has {len(arguments)} parts, not one at {key}.")
         return arguments[key]
     if isinstance(origin, type) and issubclass(origin, (Mapping, Sequence)) and arguments:
-        return arguments[-1]
+        return next(kind for kind in reversed(arguments) if kind is not Ellipsis)  # tuple[int, ...] has one
     if owner in (Any, dict, list, tuple):
         return Any
     _refuse(handle, "Look inside it in a step.")

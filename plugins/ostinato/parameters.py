@@ -42,7 +42,9 @@ def _adapter(pipeline: Pipeline[...]) -> Any:
             raise ParameterError(f"{pipeline.name}: a parameter's name starts with a letter: {name!r}")
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         fields.append((name, hints.get(name, Any), pydantic.Field(default)))
-    config = pydantic.ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
+    config = pydantic.ConfigDict(
+        extra="forbid", validate_default=True, allow_inf_nan=False, ser_json_inf_nan="constants"
+    )
     kind = dataclasses.make_dataclass(pipeline.name, fields, kw_only=True)
     return pydantic.TypeAdapter(pydantic.dataclasses.dataclass(kind, config=config))
 

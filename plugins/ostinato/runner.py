@@ -227,9 +227,7 @@ def _close(step: str, result: Any, wanted: Any) -> Any:
         raise ContractError(f"{step!r} promises {len(parts)} results and returned {_named(result)}.")
     output = _plain(step, result)
     if plain is bool and not isinstance(output, bool) and (output is not None or plain is wanted):
-        raise ContractError(
-            f"{step!r} promises True or False and returned {_named(result)}."
-        )  # else no side of a `when`
+        raise ContractError(f"{step!r} promises True or False and returned {_named(result)}.")
     size = len(json.dumps(output).encode())
     if size > LARGEST_RESULT:
         raise ContractError(
@@ -240,7 +238,8 @@ def _close(step: str, result: Any, wanted: Any) -> Any:
 
 
 def _named(value: Any) -> str:
-    return "nothing" if value is None else f"a {type(value).__name__}"
+    name = type(value).__name__
+    return "nothing" if value is None else f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
 
 
 def _plain(step: str, value: Any) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .artifacts import Artifact, digest_of, write_manifest
@@ -171,7 +172,7 @@ class Dataset(Artifact):
     def rows(self) -> int:
         return int(self.facts["rows"])
 
-    @property
+    @cached_property  # no property: those are what a pipeline may name, and this lies beside the reference
     def schema(self) -> dict[str, str]:
         """Column names and DuckDB types, in order, from the manifest."""
         return dict(self.manifest()["schema"])
@@ -233,12 +234,11 @@ def _measure(
         require_columns(kinds, [time], "the table to save")
         if not kinds[time].startswith(("TIMESTAMP", "DATE")):
             raise DataError(f"the event time {time!r} is {kinds[time]}, not a TIMESTAMP or DATE.")
-    row = connection.execute(
+    found = connection.execute(
         f"SELECT count(*), sum(h), sum(hash(h, 1)), min(t), max(t) FROM "
         f"(SELECT hash({columns}) AS h, {quote(time) if time else 'NULL'}::TIMESTAMP AS t FROM {table})"
-    ).fetchone()
-    assert row is not None  # an aggregate without GROUP BY has one row
-    count, first, second, earliest, latest = row
+    ).fetchall()  # all: an unfinished result blocks the connection
+    count, first, second, earliest, latest = found[0]
     facts: dict[str, Any] = {"rows": count}
     if time:
         facts["time"] = {"column": time, "from": _text(earliest), "until": _text(latest)}

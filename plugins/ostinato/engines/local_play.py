@@ -15,6 +15,7 @@ from typing import Any
 
 from ostinato import report
 from ostinato.artifacts import Artifact, is_reference
+from ostinato.catalog import names
 from ostinato.errors import (
     DataError,
     OstinatoError,
@@ -25,7 +26,7 @@ from ostinato.errors import (
     UsageError,
 )
 from ostinato.graph import Guard, Node, Options, Pipeline, Step, reference
-from ostinato.outcome import outcome
+from ostinato.outcome import outcome, references
 from ostinato.records import Records, RunRecord, describe_error
 from ostinato.runner import Request, execute, fill, records_of
 from ostinato.workspace import Workspace, write_text
@@ -34,6 +35,7 @@ from .local_worker import Worker, interpreter_of
 
 Listener = Callable[[dict[str, Any]], None]
 LONGEST_BACKOFF = 300.0  # seconds
+LONGEST_CALL = 300.0  # seconds for a question outside the records
 ENDED = ("succeeded", "failed", "skipped", "blocked")
 
 
@@ -86,6 +88,7 @@ class Play:
         except OstinatoError as raised:
             error = describe_error(raised)
         finally:
+            self._close_store(state)
             for worker in [*self.busy, *self.idle]:
                 worker.kill()
             self.records.close_run(self.record.run_id, state, error=error)
@@ -129,29 +132,57 @@ class Play:
         self._say({"event": "as_of", "as_of": self.record.as_of})
 
     def _ask(self, question: Callable[..., Any] | None) -> str | None:
-        """Call a function of the pipeline's parameters in a worker, outside the records."""
+        """What a function of the pipeline's parameters says."""
         if question is None:
             return None
-        wanted = Step(question, Options()).signature.parameters
-        inputs = {name: self.record.parameters[name] for name in wanted if name in self.record.parameters}
-        node = Node("as_of", Step(question, Options()), inputs)
-        request = self._request(Task(node, inputs, attempt=1), recorded=False)
-        if not _importable(node.step):
-            return str(execute(request, function=node.step.function))
+        asked = Step(question, Options())
+        inputs = {name: self.record.parameters[name] for name in asked.signature.parameters}
+        if not _importable(asked):
+            return str(execute(self._question(asked.path, inputs), function=question))
+        return str(self._call(asked.path, inputs))
+
+    def _call(self, function: str, inputs: dict[str, Any]) -> Any:
+        """Call a function in a worker, outside the records; raises what it raises."""
         worker = self._worker(interpreter_of(None))
-        worker.send(request)
+        worker.send(self._question(function, inputs))
+        deadline = time.monotonic() + LONGEST_CALL
         with selectors.DefaultSelector() as selector:
             selector.register(worker.output, selectors.EVENT_READ)
-            while selector.select():
+            while selector.select(max(0.0, deadline - time.monotonic())):
                 for event in worker.events():
                     if event is None:
-                        raise StepLost(f"The process looking for the run's moment died ({worker.kill()}).")
+                        raise StepLost(f"The process of {function} ended without a word ({_exit(worker.kill())}).")
+                    if event["event"] in ("done", "failed"):
+                        self.idle.append(worker)
                     if event["event"] == "failed":
                         raise _raised(event["error"])
                     if event["event"] == "done":
-                        self.idle.append(worker)
-                        return str(event["output"])
-        return None
+                        return event["output"]
+        worker.kill()
+        raise StepTimedOut(f"{function} took longer than {LONGEST_CALL:.0f} seconds.")
+
+    def _question(self, function: str, inputs: dict[str, Any]) -> Request:
+        """A request that leaves no trace in the records."""
+        return Request(
+            function=function,
+            inputs=inputs,
+            run_id=self.record.run_id,
+            step=function.rpartition(":")[2],
+            home=self.workspace.home,
+            pipeline=self.record.pipeline,
+            as_of=self.record.as_of,
+            parameters=self.record.parameters,
+            tags=self.record.tags,
+            recorded=False,
+        )
+
+    def _close_store(self, state: str) -> None:
+        """Tell the model store how the run ended, where it took part."""
+        if any(reference["kind"] == "Model" for reference in references(list(self.results.values()))):
+            try:
+                self._call(f"{names('store')['mlflow']}:close_run", {"state": state})
+            except OstinatoError as error:
+                self._say({"event": "log", "step": "", "map_key": "", "message": str(error)})
 
     # the loop
 
@@ -260,24 +291,17 @@ class Play:
             worker.kill()
         return Worker(interpreter, self.lock)
 
-    def _request(self, task: Task, recorded: bool = True) -> Request:
-        node, folder = task.node, self.workspace.run_folder(self.record.run_id)
-        tail = f".{task.map_key}" if task.map_key else ""
-        return Request(
-            function=node.step.path,
-            inputs=task.inputs,
-            run_id=self.record.run_id,
+    def _request(self, task: Task) -> Request:
+        node, tail = task.node, f".{task.map_key}" if task.map_key else ""
+        log = f"{self.workspace.run_folder(self.record.run_id)}/logs/{node.name}{tail}.log"
+        return replace(
+            self._question(node.step.path, task.inputs),
             step=node.name,
-            home=self.workspace.home,
-            pipeline=self.record.pipeline,
             map_key=task.map_key,
             attempt=task.attempt,
-            as_of=self.record.as_of,
             effect=node.step.settings.effect,
-            parameters=self.record.parameters,
-            tags=self.record.tags,
-            log=None if self.workspace.remote else f"{folder}/logs/{node.name}{tail}.log",
-            recorded=recorded,
+            log=None if self.workspace.remote else log,
+            recorded=True,
         )
 
     def _run_here(self, task: Task) -> None:

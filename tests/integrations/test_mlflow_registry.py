@@ -1,0 +1,487 @@
+"""MLflow as it really is: runs, models and their files, and a store that is away."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from integrations.mlflow_store import client, context, one_thread, put_store, run_python, transactions
+from ostinato.artifacts import Model
+from ostinato.context import running
+from ostinato.errors import ConfigurationError, ContractError, DataError, Unavailable
+from ostinato.integrations import mlflow_registry
+from ostinato.workspace import Workspace, local_path
+
+FEATURES = ["risk", "speed"]
+
+
+@pytest.fixture(autouse=True)
+def quick() -> Iterator[None]:
+    with one_thread():
+        yield
+
+
+@pytest.fixture
+def store(home: Path) -> Path:
+    put_store(home)
+    return home
+
+
+def fitted(kind: str = "hist", seed: int = 7, **options: Any) -> tuple[Any, pd.DataFrame]:
+    table = transactions(400)
+    rows = table[FEATURES].astype(float)
+    if kind == "lightgbm":
+        from lightgbm import LGBMClassifier
+
+        return LGBMClassifier(n_estimators=5, random_state=seed, verbose=-1).fit(rows, table.label), rows
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(max_iter=3, random_state=seed, **options).fit(rows, table.label), rows
+
+
+def logged(seed: int = 7, *, step: str = "train", facts: Any = None, **where: Any) -> Model:
+    estimator, rows = fitted(seed=seed)
+    with running(context(step, **where)):
+        return Model.of(estimator, rows.head(50), **(facts or {}))
+
+
+def folder_of(model: Model) -> Path:
+    location = client().get_logged_model(model.uri.removeprefix("models:/")).artifact_location
+    return local_path(location)
+
+
+def models_ready() -> list[Any]:
+    experiment = client().get_experiment_by_name("fraud").experiment_id
+    return [model for model in client().search_logged_models([experiment]) if str(model.status) == "READY"]
+
+
+# --- models -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["hist", "lightgbm"])
+@pytest.mark.usefixtures("store")
+def test_mlflows_own_loader_returns_probabilities_without_pickle(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `mlflow models serve` would answer: both classes' chances; the files are skops and text."""
+    estimator, rows = fitted(kind)
+    with running(context()):
+        model = Model.of(estimator, rows.head(50))
+    mlflow = mlflow_registry._mlflow()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", Workspace.here().tracking_uri)
+    served = mlflow.pyfunc.load_model(model.uri)
+    assert (served.predict(rows) == estimator.predict_proba(rows)).all()
+    assert [column.name for column in served.metadata.signature.inputs] == FEATURES
+    assert (model.load().predict_proba(rows) == estimator.predict_proba(rows)).all()
+    names = {path.name for path in folder_of(model).iterdir()} - {"registered_model_meta"}
+    assert names == {"MLmodel", "model.skops", "requirements.txt", "conda.yaml", "python_env.yaml"}
+
+
+@pytest.mark.usefixtures("store")
+def test_the_requirements_are_pinned_to_what_is_installed() -> None:
+    """A server elsewhere installs the same versions; LightGBM's only where it is needed."""
+    from importlib.metadata import version
+
+    estimator, rows = fitted("lightgbm")
+    with running(context()):
+        model = Model.of(estimator, rows.head())
+    lines = (folder_of(model) / "requirements.txt").read_text().split()
+    assert f"scikit-learn=={version('scikit-learn')}" in lines
+    assert f"lightgbm=={version('lightgbm')}" in lines
+    assert all(re.fullmatch(r"[\w-]+==[\w.]+", line) for line in lines)
+    assert "lightgbm" not in (folder_of(logged()) / "requirements.txt").read_text()
+
+
+def test_files_lie_in_the_workspace_and_nothing_in_the_current_folder(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No ./mlruns, no ./mlflow.db, no scratch left over."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    model = logged()
+    model.load()
+    assert folder_of(model).is_relative_to(store / "mlartifacts" / "fraud")
+    assert list(here.iterdir()) == []
+    assert list((store / "tmp").iterdir()) == []
+
+
+@pytest.mark.usefixtures("store")
+def test_a_model_logged_without_an_example_still_has_a_digest_of_its_content() -> None:
+    """The README's `Model.of(estimator)`: the same fit is the same model, another seed or other data is not."""
+
+    def digest(estimator: Any) -> str:
+        with running(context(run_id=os.urandom(4).hex())):
+            model = Model.of(estimator)
+            assert model.features == FEATURES
+            model.load()
+            return model.digest
+
+    estimator, rows = fitted()
+    other = type(estimator)(max_iter=3, random_state=7).fit(rows, np.arange(len(rows)) % 2)
+    assert digest(estimator) == digest(fitted()[0])
+    assert len({digest(estimator), digest(other), digest(fitted(seed=8)[0])}) == 3
+
+
+@pytest.mark.usefixtures("store")
+def test_facts_travel_with_the_reference() -> None:
+    """The caller's beside ours."""
+    model = logged(facts={"rows": 400, "window": {"from": "2026-01-01"}})
+    assert model.facts["window"] == {"from": "2026-01-01"}
+    assert model.facts["size"] == sum(path.stat().st_size for path in folder_of(model).iterdir())
+    assert set(model.facts) == {"rows", "window", "estimator", "features", "files", "size", "mlflow_run"}
+
+
+@pytest.mark.usefixtures("store")
+def test_a_thousand_features_do_not_make_the_reference_too_large() -> None:
+    """The estimator knows their names; the reference says nothing of them."""
+    from sklearn.dummy import DummyClassifier
+
+    rows = pd.DataFrame(np.zeros((4, 1000)), columns=[f"feature number {number}" for number in range(1000)])
+    with running(context()):
+        model = Model.of(DummyClassifier().fit(rows, [0, 1, 0, 1]), rows)
+    assert len(json.dumps(model.to_json())) < 2048
+    assert model.features == []
+
+
+@pytest.mark.usefixtures("store")
+def test_what_is_no_json_is_no_fact() -> None:
+    """Said before anything is stored."""
+    with pytest.raises(ContractError, match="facts must be JSON"):
+        logged(facts={"score": float("nan")})
+
+
+@pytest.mark.usefixtures("store")
+def test_an_estimator_with_a_lambda_cannot_be_stored() -> None:
+    """skops loads without running code, so it stores no code."""
+    from sklearn.preprocessing import FunctionTransformer
+
+    with running(context()), pytest.raises(ContractError, match=r"FunctionTransformer cannot be stored: .*not lambdas"):
+        Model.of(FunctionTransformer(lambda rows: rows).fit([[1]]))
+
+
+@pytest.mark.parametrize("change", ["model.skops", "MLmodel", "new", "requirements.txt"])
+@pytest.mark.usefixtures("store")
+def test_a_model_whose_files_were_changed_is_not_loaded(change: str) -> None:
+    """One byte more, or one file more, and it is not the model that was judged."""
+    model = logged()
+    file = folder_of(model) / change
+    file.write_bytes(file.read_bytes() + b"\n" if file.exists() else b"import os")
+    with pytest.raises(DataError, match=r"The files of models:/m-\w+ are not those that were logged"):
+        model.load()
+
+
+@pytest.mark.usefixtures("store")
+def test_a_model_whose_files_are_gone_says_so() -> None:
+    """As does one that never was."""
+    model = logged()
+    for file in folder_of(model).iterdir():
+        file.unlink()
+    with pytest.raises(DataError, match="are gone from"):
+        model.load()
+    with pytest.raises(DataError, match="models:/m-0000 is not in the model store"):
+        Model("models:/m-0000", "sha256:0", {"files": "sha256:0"}).load()
+    with pytest.raises(DataError, match="models:/fraud/7 is not in the model store"):
+        Model("models:/fraud/7", "sha256:0", {"files": "sha256:0"}).load()
+
+
+@pytest.mark.usefixtures("store")
+def test_a_reference_without_a_digest_of_files_is_not_loaded() -> None:
+    """Nothing to check against is not a reason to trust."""
+    with pytest.raises(DataError, match="no digest of its files on record"):
+        Model("models:/m-0000", "sha256:0").load()
+
+
+@pytest.mark.usefixtures("store")
+def test_a_retry_returns_the_model_that_is_already_there() -> None:
+    """The same key and the same content: one model."""
+    assert logged(attempt=2) == logged(attempt=1)
+    assert len(models_ready()) == 1
+
+
+@pytest.mark.usefixtures("store")
+def test_a_retry_that_trains_another_model_replaces_the_first() -> None:
+    """Two usable models of one piece of work would be one too many."""
+    first, second = logged(seed=1, attempt=1), logged(seed=2, attempt=2)
+    assert [f"models:/{model.model_id}" for model in models_ready()] == [second.uri]
+    assert first.uri != second.uri
+
+
+@pytest.mark.usefixtures("store")
+def test_a_step_may_log_several_models() -> None:
+    """They are one attempt's own; another step's are none of its business either."""
+    made = {logged(seed=1).uri, logged(seed=2).uri, logged(seed=1, step="train_2").uri}
+    assert {f"models:/{model.model_id}" for model in models_ready()} == made
+    assert len(made) == 3
+
+
+@pytest.mark.usefixtures("store")
+def test_killed_while_writing_a_model_leaves_nothing_usable() -> None:
+    """SIGKILL between the first file and the last: the next attempt deletes the half and writes a whole one."""
+    done = run_python(
+        """
+import os, signal
+from integrations import test_mlflow_registry
+from ostinato.integrations import mlflow_registry
+
+def write_and_die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+mlflow_registry._mlflow().MlflowClient.finalize_logged_model = write_and_die
+test_mlflow_registry.logged()
+"""
+    )
+    assert done.returncode == -9, done.stderr
+    experiment = client().get_experiment_by_name("fraud").experiment_id
+    (half,) = client().search_logged_models([experiment])
+    assert str(half.status) == "PENDING"
+    whole = logged(attempt=2)
+    whole.load()
+    (left,) = client().search_logged_models([experiment])
+    assert f"models:/{left.model_id}" == whole.uri
+    assert str(left.status) == "READY"
+
+
+# --- runs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("store")
+def test_all_steps_of_a_run_share_one_mlflow_run() -> None:
+    """Parameters flattened and without passwords, the code's version and the environment as tags."""
+    where: dict[str, Any] = {
+        "parameters": {"floor": 0.6, "columns": {"time": "ts"}, "source": "postgresql://me:secret@bank/tx", "tags": []},
+        "tags": {"code": "git:abc", "environment": "sha256:1"},
+    }
+    model = logged(**where)
+    with running(context("evaluate", **where)):
+        mlflow_registry.log_metrics({"average_precision": 0.5, "cost": 12}, {"outcome": "pass"})
+    run = client().get_run(model.facts["mlflow_run"])
+    assert run.data.params == {
+        "floor": "0.6",
+        "columns.time": "ts",
+        "source": "postgresql://***@bank/tx",
+        "tags": "[]",
+    }
+    assert run.data.metrics == {"average_precision": 0.5, "cost": 12.0}
+    told = {name: value for name, value in run.data.tags.items() if name.startswith("ostinato.")}
+    assert told == {
+        "ostinato.run_id": "r1",
+        "ostinato.pipeline": "fraud",
+        "ostinato.engine": "none",
+        "ostinato.code": "git:abc",
+        "ostinato.environment": "sha256:1",
+        "ostinato.outcome": "pass",
+    }
+    assert len(client().search_runs([run.info.experiment_id])) == 1
+    assert [output.model_id for output in run.outputs.model_outputs] == [model.uri.removeprefix("models:/")]
+
+
+@pytest.mark.usefixtures("store")
+def test_a_hundred_and_more_parameters_are_logged() -> None:
+    """MLflow takes a hundred at a time, and few characters in a name."""
+    logged(parameters={f"p{number} (%)": number for number in range(150)})
+    run = client().search_runs([client().get_experiment_by_name("fraud").experiment_id])[0]
+    assert len(run.data.params) == 150
+    assert run.data.params["p7 ___"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [("succeeded", "FINISHED"), ("failed", "FAILED"), ("cancelled", "KILLED")]
+)
+@pytest.mark.usefixtures("store")
+def test_a_closed_run_is_over_and_a_resumed_one_runs_again(state: str, status: str) -> None:
+    """The same run, not a second one."""
+    run_id = logged().facts["mlflow_run"]
+    assert client().get_run(run_id).info.status == "RUNNING"
+    mlflow_registry.close_run(state, Workspace.here(), "r1", "fraud")
+    assert client().get_run(run_id).info.status == status
+    assert logged(step="train_2").facts["mlflow_run"] == run_id
+    assert client().get_run(run_id).info.status == "RUNNING"
+
+
+def test_closing_a_run_that_logged_nothing_costs_nothing(home: Path) -> None:
+    """Neither an import nor a database; and importing the integration does not import MLflow."""
+    done = run_python(
+        "import sys\n"
+        "from ostinato.integrations import mlflow_registry\n"
+        "from ostinato.workspace import Workspace\n"
+        "mlflow_registry.close_run('failed', Workspace.here(), 'r1', 'fraud')\n"
+        "print([name for name in ('mlflow', 'sklearn', 'skops', 'pandas', 'numpy') if name in sys.modules])"
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+    assert not home.exists()
+
+
+@pytest.mark.usefixtures("store")
+def test_closing_a_run_that_logged_nothing_beside_one_that_did_changes_nothing() -> None:
+    """The other run stays as it is."""
+    run_id = logged().facts["mlflow_run"]
+    mlflow_registry.close_run("failed", Workspace.here(), "r2", "fraud")
+    mlflow_registry.close_run("failed", Workspace.here(), "r1", "another pipeline")
+    assert client().get_run(run_id).info.status == "RUNNING"
+
+
+@pytest.mark.usefixtures("store")
+def test_a_deleted_experiment_comes_back_when_the_pipeline_runs_again() -> None:
+    """Whoever tidied up did not mean to stop the pipeline."""
+    logged()
+    experiment = client().get_experiment_by_name("fraud").experiment_id
+    client().delete_experiment(experiment)
+    logged(run_id="r2")
+    assert client().get_experiment(experiment).lifecycle_stage == "active"
+
+
+@pytest.mark.usefixtures("store")
+def test_names_with_quotes_and_percent_signs_find_themselves_again() -> None:
+    """A map key may be any text."""
+    odd: dict[str, Any] = {"run_id": 'o\'brien "50 %"', "map_key": "x' OR tags.a = 'b"}
+    assert logged(**odd) == logged(**odd, attempt=2)
+    assert len(models_ready()) == 1
+
+
+@pytest.mark.parametrize("name", ["Jürgens Ordner", "a#b&c=d", "50%20off?"])
+def test_a_workspace_may_have_any_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Database and files lie where the workspace is, and nowhere else (but for an empty folder MLflow makes)."""
+    home = tmp_path / "places" / name / "home"
+    monkeypatch.setenv("OSTINATO_HOME", str(home))
+    if "?" not in name:
+        put_store(home)
+    model = logged()
+    model.load()
+    assert folder_of(model).is_relative_to(home)
+    assert {path.name for path in home.iterdir()} == {"mlflow.db", "mlflow.db.lock", "mlartifacts", "tmp"}
+    if "?" not in name:
+        assert [path.name for path in (tmp_path / "places").iterdir()] == [name]
+
+
+def test_processes_racing_for_a_fresh_store_make_one_database_and_one_run(home: Path) -> None:
+    """Both migrate, both look for the run of their pipeline; one does each."""
+    code = (
+        "from integrations.mlflow_store import context\n"
+        "from ostinato.context import running\n"
+        "from ostinato.integrations import mlflow_registry\n"
+        "with running(context('{}', parameters=dict(a=1))):\n"
+        "    mlflow_registry.log_metrics(dict({}=1.0), dict())\n"
+    )
+    both = [run_python(code.format(name, name), wait=False) for name in ("one", "two", "three")]
+    for each in both:
+        _, errors = each.communicate(timeout=120)
+        assert each.returncode == 0, errors
+        assert errors == ""
+    experiments = client().search_experiments()
+    assert sorted(each.name for each in experiments) == ["Default", "fraud"]
+    assert all(each.artifact_location.startswith((home / "mlartifacts").as_uri()) for each in experiments)
+    (run,) = client().search_runs([each.experiment_id for each in experiments])
+    assert run.data.metrics == {"one": 1.0, "two": 1.0, "three": 1.0}
+    assert {path.name for path in home.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
+
+
+# --- a store that is away or wrong --------------------------------------------------------------------------------
+
+
+def closed_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg"])
+def test_a_store_that_does_not_answer_is_unavailable_at_once(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not after MLflow's minutes of retries; the address is told, the password is not."""
+    port = closed_port()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{scheme}://me:secret@127.0.0.1:{port}/x")
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="does not answer") as caught:
+        logged()
+    assert time.monotonic() - began < 5
+    assert f"{scheme}://***@127.0.0.1:{port}" in str(caught.value)
+    assert "MLFLOW_TRACKING_URI" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+class _Answer(BaseHTTPRequestHandler):
+    status = 503
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.end_headers()
+
+    do_POST = do_GET  # noqa: N815 -- the name http.server wants
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(503, Unavailable), (404, ConfigurationError), (401, ConfigurationError)],
+)
+def test_a_server_that_refuses_is_busy_or_not_the_right_one(
+    status: int, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Busy may pass in seconds; a page that is not MLflow's, or a missing password, will not."""
+    server = HTTPServer(("127.0.0.1", 0), type("_Server", (_Answer,), {"status": status}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+    try:
+        with pytest.raises(error, match=f"MLflow at http://127.0.0.1:{server.server_port} "):
+            logged()
+    finally:
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "redis://localhost/0",
+        "http://localhost:port",
+        "file:///tmp/mlruns",
+        "sqlite:////proc/nowhere/mlflow.db",
+        "sqlite:////tmp",
+        "postgresql+psycopg9://localhost:1/x",
+    ],
+)
+def test_a_wrong_address_is_a_matter_of_configuration(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trying again would not help."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(ConfigurationError, match="MLFLOW_TRACKING_URI"):
+        logged()
+
+
+def test_a_file_that_is_no_database_is_a_matter_of_configuration(home: Path) -> None:
+    """As is a database of another version of MLflow."""
+    home.mkdir()
+    (home / "mlflow.db").write_text("no database at all, but long enough to be read as one" * 100)
+    with pytest.raises(ConfigurationError, match="file is not a database"):
+        logged()
+
+
+def test_an_outdated_database_names_the_command_that_upgrades_it(store: Path) -> None:
+    """MLflow's own advice is passed on."""
+    with sqlite3.connect(store / "mlflow.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
+    database.close()
+    with pytest.raises(ConfigurationError, match="out-of-date database schema"):
+        logged()
+
+
+@pytest.mark.slow
+def test_a_database_that_somebody_keeps_locked_is_unavailable(store: Path) -> None:
+    """SQLite waits some seconds for its turn, then the engine decides."""
+    with sqlite3.connect(store / "mlflow.db", isolation_level=None) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Unavailable, match=r"database is locked\): another process may be writing"):
+            logged()
+    holder.close()
+    logged()
