@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -203,7 +204,7 @@ def race(url, start):
     time.sleep(start - time.time())
     return 10 if Records(url).claim("incident/r1", by=str(os.getpid())) else 11
 
-for round_ in range(8):
+for round_ in range(5):
     start, racers = time.time() + 0.1, []
     for _ in range(12):
         racer = os.fork()
@@ -219,9 +220,24 @@ for round_ in range(8):
 
 
 def test_racing_processes_make_one_schema_and_one_claim(tmp_path: Path) -> None:
-    """Twelve start at once on a file that is not there yet: all of them work, exactly one wins; eight times."""
+    """Twelve start at once on a file that is not there yet: all of them work, exactly one wins; five times."""
     said = subprocess.check_output([sys.executable, "-c", RACE, str(tmp_path)], text=True)
-    assert said.splitlines() == [" ".join(["10", *["11"] * 11])] * 8
+    assert said.splitlines() == [" ".join(["10", *["11"] * 11])] * 5
+
+
+def test_racing_with_a_writer_on_a_fresh_file_waits_for_it(tmp_path: Path) -> None:
+    """SQLite does not wait by itself for the one lock that makes readers and writers live side by side."""
+    other = sqlite3.connect(tmp_path / "records.db", isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE of_another (a)")
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("INSERT INTO of_another VALUES (1)")
+    done = threading.Timer(0.3, lambda: other.execute("COMMIT"))
+    done.start()
+    made = Records(f"sqlite:///{tmp_path}/records.db")
+    assert made.claim("incident/r1", by="me")
+    made.close()
+    done.join()
+    other.close()
 
 
 def test_racing_writers_of_steps_lose_nothing(tmp_path: Path) -> None:
@@ -230,7 +246,7 @@ def test_racing_writers_of_steps_lose_nothing(tmp_path: Path) -> None:
 import sys
 from ostinato.records import Records
 records = Records(sys.argv[1])
-for number in range(30):
+for number in range(20):
     records.write_step("r", sys.argv[2], str(number), state="running", attempts=1)
     records.write_step("r", sys.argv[2], str(number), state="succeeded", output=number)
 """
@@ -238,7 +254,7 @@ for number in range(30):
     writers = [subprocess.Popen([sys.executable, "-c", code, url, name]) for name in "abcd"]
     assert [writer.wait() for writer in writers] == [0] * 4
     made = Records(url)
-    assert sum(step.state == "succeeded" for step in made.steps("r")) == 120
+    assert sum(step.state == "succeeded" for step in made.steps("r")) == 80
     made.close()
 
 

@@ -74,7 +74,7 @@ def dig(value: Any, path: Sequence[str | int]) -> Any:
     """The part of a JSON value that a path leads to; an artifact's own facts are its parts."""
     for key in path:
         if is_reference(value) and key not in value:
-            value = value["facts"]
+            value = value.get("facts")
         try:
             value = value[key]
         except (KeyError, IndexError, TypeError):
@@ -245,14 +245,16 @@ def _named(value: Any) -> str:
 def _plain(step: str, value: Any) -> Any:
     if isinstance(value, Artifact):
         return _plain(step, value.to_json())
-    if value is None or isinstance(value, (bool, str)):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return str.__str__(value)  # without what an enum or a library has made of it
     if isinstance(value, int):
         if not -(2**63) <= value < 2**63:
             raise ContractError(
                 f"{step!r} returned a whole number of {value.bit_length()} bits; at most 64 cross a step."
             )
-        return value
+        return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ContractError(f"{step!r} returned {value}, which is not JSON; return None where there is no number.")

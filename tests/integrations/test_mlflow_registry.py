@@ -304,31 +304,20 @@ def test_a_closed_run_is_over_and_a_resumed_one_runs_again(state: str, status: s
     """The same run, not a second one."""
     run_id = logged().facts["mlflow_run"]
     assert client().get_run(run_id).info.status == "RUNNING"
-    mlflow_registry.close_run(state, Workspace.here(), "r1", "fraud")
+    with running(context("close")):
+        mlflow_registry.close_run(state)
     assert client().get_run(run_id).info.status == status
     assert logged(step="train_2").facts["mlflow_run"] == run_id
     assert client().get_run(run_id).info.status == "RUNNING"
-
-
-def test_closing_a_run_that_logged_nothing_costs_nothing(home: Path) -> None:
-    """Neither an import nor a database; and importing the integration does not import MLflow."""
-    done = run_python(
-        "import sys\n"
-        "from ostinato.integrations import mlflow_registry\n"
-        "from ostinato.workspace import Workspace\n"
-        "mlflow_registry.close_run('failed', Workspace.here(), 'r1', 'fraud')\n"
-        "print([name for name in ('mlflow', 'sklearn', 'skops', 'pandas', 'numpy') if name in sys.modules])"
-    )
-    assert done.stdout.strip() == "[]", done.stderr
-    assert not home.exists()
 
 
 @pytest.mark.usefixtures("store")
 def test_closing_a_run_that_logged_nothing_beside_one_that_did_changes_nothing() -> None:
     """The other run stays as it is."""
     run_id = logged().facts["mlflow_run"]
-    mlflow_registry.close_run("failed", Workspace.here(), "r2", "fraud")
-    mlflow_registry.close_run("failed", Workspace.here(), "r1", "another pipeline")
+    for other in ({"run_id": "r2"}, {"pipeline": "another pipeline"}):
+        with running(context("close", **other)):
+            mlflow_registry.close_run("failed")
     assert client().get_run(run_id).info.status == "RUNNING"
 
 

@@ -13,14 +13,13 @@ from typing import Any
 
 import duckdb
 import pytest
+from integrations.mlflow_store import put_store
 
 from ostinato.engines.local_run import run
-from ostinato.integrations import mlflow_registry
 from ostinato.outcome import outcome
 from ostinato.pipelines.fraud_detection import fraud_detection
 from ostinato.runner import records_of
 from ostinato.samples.transactions import write
-from ostinato.workspace import Workspace
 
 QUICK = {"options.max_iter": 15}
 KEYS = "run_id pipeline engine state as_of parameters steps metrics verdict model report".split()
@@ -34,25 +33,17 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace whose MLflow database is there already: making it takes seconds, once."""
-    place = tmp_path_factory.mktemp("prepared")
-    with mlflow_registry.connected(Workspace(str(place))):
-        return place
-
-
 @pytest.fixture(autouse=True)
-def quick_home(home: Path, prepared: Path) -> None:
-    home.mkdir(exist_ok=True)
-    (home / "mlflow.db").write_bytes((prepared / "mlflow.db").read_bytes())
+def store(home: Path) -> None:
+    """Making MLflow's database takes seconds; once is enough."""
+    put_store(home)
 
 
 @pytest.fixture(scope="session")
-def reference(sample: Path, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def reference(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """An undisturbed run, to compare the others with."""
     place = tmp_path_factory.mktemp("reference")
-    (place / "mlflow.db").write_bytes((prepared / "mlflow.db").read_bytes())
+    put_store(place)
     result = run(fraud_detection, {"source": str(sample), **QUICK}, home=place)
     assert result["state"] == "succeeded", result
     return result
@@ -173,7 +164,7 @@ BAD = {
     "a missing column": ({"columns.card": "card"}, "has no column 'card'. Did you mean 'card_id'"),
     "an amount that is text": ({"columns.amount": "channel"}, "channel"),
     "a label that is none": ({"columns.label": "mcc"}, "of 'mcc' cannot be used, such as '5"),
-    "a window without rows": ({"test_days": 100}, "day"),
+    "a window without rows": ({"test_days": 200}, "No rows for the training window before"),
     "an unknown option": ({"options": {"max_itr": 3}}, "Did you mean 'max_iter'"),
     "an unknown estimator": ({"estimator": "sklearn.ensemble:HistGradientBosting"}, "HistGradientBosting"),
 }
@@ -279,10 +270,12 @@ def test_the_environment_and_the_code_are_recorded(reference: dict[str, Any]) ->
     place = Path(reference["report"]).parents[2] / "mlflow.db"
     with sqlite3.connect(place) as connection:
         tags = dict(connection.execute("SELECT key, value FROM tags").fetchall())
+        status = connection.execute("SELECT status FROM runs").fetchone()[0]
         parameters = dict(connection.execute("SELECT key, value FROM params").fetchall())
     assert tags["ostinato.run_id"] == reference["run_id"]
     assert reference["tags"]["code"] in tags.values()
     assert reference["tags"]["environment"] in tags.values()
-    assert digests(reference)["split_by_time"][0][1] in tags.values()
+    assert tags["ostinato.data"] == digests(reference)["split_by_time"][0][1]
+    assert status == "FINISHED"
     assert parameters["label_delay_days"] == "7"
     assert Path(reference["report"]).name == "report.html"

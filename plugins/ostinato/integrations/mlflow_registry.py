@@ -88,6 +88,8 @@ def log_model(estimator: Any, example: pandas.DataFrame | None, facts: Mapping[s
         run = _run(client, context).info
         logged = _already_logged(client, run, context, digest)
         logged = logged or _log(client, run, context, estimator, example, stored, types, digest)
+        if facts.get("data"):
+            client.set_tag(run.run_id, "ostinato.data", str(facts["data"]))
         with _files(logged.artifact_location, context.workspace) as folder:
             files, size = _digest_of(_contents(folder))
     known = {
@@ -463,20 +465,17 @@ def log_metrics(values: Mapping[str, float], tags: Mapping[str, str], model: Mod
         client.log_batch(run_id, metrics=metrics, tags=[RunTag(*each) for each in _tags(tags).items()])
 
 
-def close_run(state: str, workspace: Workspace, run_id: str, pipeline: str = "") -> None:
-    """End the MLflow run of an ostinato run, if it has one.
+def close_run(state: str) -> None:
+    """End the MLflow run that stands for the running ostinato run, if there is one.
 
     Args:
         state: the run's state (`succeeded`, `failed`, `cancelled`).
     """
-    file = _sqlite_file(workspace.tracking_uri)
-    if file is not None and not file.exists():
-        return  # nothing was ever logged: not worth importing MLflow
-    with connected(workspace) as client:
-        experiment = client.get_experiment_by_name(pipeline or "ostinato")
-        found = _runs(client, experiment.experiment_id, run_id) if experiment is not None else []
-        status = {"succeeded": "FINISHED", "cancelled": "KILLED"}.get(state, "FAILED")
-        for run in found:
+    context = current()
+    status = {"succeeded": "FINISHED", "cancelled": "KILLED"}.get(state, "FAILED")
+    with connected(context.workspace) as client:
+        experiment = client.get_experiment_by_name(context.pipeline or "ostinato")
+        for run in _runs(client, experiment.experiment_id, context.run_id) if experiment is not None else []:
             client.set_terminated(run.info.run_id, status)
 
 

@@ -83,6 +83,8 @@ def train(
         )
     rows, words = _frame(table, chosen)
     del table
+    empty = [name for name in rows.columns if name not in words and rows[name].isna().all()]
+    rows[empty] = 0.0  # nothing can be learned from it either way, and gradient boosting cannot bin a column of gaps
     fitted = _fit(kind, settings, rows, target, words)
     current().log(f"trained {kind.__name__} on {len(target):,} rows, {positives:,} of them positive")
     return Model.of(

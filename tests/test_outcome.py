@@ -1,0 +1,130 @@
+"""The outcome: a run as one JSON object, the same for every view."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ostinato import Dataset, Metrics, Model, Verdict, each, pipeline, step, when
+from ostinato.outcome import outcome
+from ostinato.records import Records, RunRecord
+
+
+@step
+def load() -> Dataset: ...  # type: ignore[empty-body]
+@step
+def fit(region: str) -> Model: ...  # type: ignore[empty-body]
+@step
+def measure(models: list[Model]) -> Metrics: ...  # type: ignore[empty-body]
+@step
+def judge(metrics: Metrics) -> Verdict: ...  # type: ignore[empty-body]
+@step
+def register(verdict: Verdict) -> Model: ...  # type: ignore[empty-body]
+
+
+@pipeline
+def fraud() -> None:
+    load()
+    verdict = judge(measure(each(fit, over=["eu", "us"])))
+    with when(verdict.passed):
+        register(verdict)
+
+
+CONTENT = {"passed": True, "checks": [], "metrics": {"auc": 0.8, "cost": 3.0}, "model": "sha256:m", "data": "sha256:d"}
+VERDICT = Verdict("file:///v", "sha256:v", CONTENT).to_json()
+EARLY = Model("models:/m-1", "sha256:1").to_json()
+LATE = Model("models:/fraud/7", "sha256:1", {"version": "7"}).to_json()
+METRICS = Metrics("file:///m", "sha256:m", {"values": {"auc": 0.7, "rows": 3}}).to_json()
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[Records]:
+    made = Records(f"sqlite:///{tmp_path}/records.db")
+    made.open_run(
+        RunRecord("r1", "fraud", "local", "running", "2026-03-01T00:00:00+00:00", 1.0, None, {"floor": 0.6},
+                  fraud.graph.to_json(), "m:fraud", {"code": "git:1"}, None, None)
+    )  # fmt: skip
+    yield made
+    made.close()
+
+
+def test_a_run_has_all_that_the_command_line_promises(records: Records) -> None:
+    """Before anything ran there is no model and no verdict, and every step is pending."""
+    found = outcome(records, "r1")
+    promised = "run_id pipeline engine state as_of parameters steps metrics verdict model report".split()
+    assert list(found)[: len(promised)] == promised
+    assert (found["verdict"], found["model"], found["metrics"]) == (None, None, {})
+    assert {one["state"] for one in found["steps"]} == {"pending"}
+    assert found["as_of"] == "2026-03-01T00:00:00+00:00"
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_run_is_found_by_the_beginning_of_its_id(records: Records) -> None:
+    """As the records find it."""
+    assert outcome(records, "r")["run_id"] == "r1"
+
+
+def test_steps_stand_in_the_order_of_the_pipeline(records: Records) -> None:
+    """Whatever order they ran in; items of a mapped step by number, not by text."""
+    records.write_step("r1", "judge", state="succeeded", attempts=1, started=1.0, ended=2.0)
+    for key in ("10", "9", "0"):
+        records.write_step("r1", "fit", key, state="succeeded", attempts=1, started=float(key))
+    records.write_step("r1", "load", state="skipped", started=9.0)
+    shown = [(one["name"], one.get("map_key")) for one in outcome(records, "r1")["steps"]]
+    assert shown == [
+        ("load", None),
+        ("fit", "0"),
+        ("fit", "9"),
+        ("fit", "10"),
+        ("collect_fit", None),
+        ("measure", None),
+        ("judge", None),
+        ("register", None),
+    ]
+
+
+def test_a_steps_cost_and_result_are_shown(records: Records) -> None:
+    """Seconds to the millisecond."""
+    values: dict[str, Any] = {"attempts": 2, "cpu_seconds": 0.12345, "peak_bytes": 1000, "output": EARLY}
+    records.write_step("r1", "load", state="succeeded", started=1.0, ended=2.23456, **values)
+    assert outcome(records, "r1")["steps"][0] == {
+        "name": "load",
+        "state": "succeeded",
+        "seconds": 1.235,
+        "attempts": 2,
+        "outputs": EARLY,
+        "cpu_seconds": 0.123,
+        "peak_bytes": 1000,
+    }
+
+
+def test_an_error_is_shown_until_a_retry_cures_it(records: Records) -> None:
+    """With the log that has more."""
+    error = {"type": "DataError", "message": "no rows", "transient": False, "where": "x.py:1"}
+    records.write_step("r1", "load", state="failed", error=error, log="load.log")
+    shown = outcome(records, "r1")["steps"][0]
+    assert (shown["error"], shown["log"]) == (error, "load.log")
+    records.write_step("r1", "load", state="succeeded")
+    assert "error" not in outcome(records, "r1")["steps"][0]
+
+
+def test_metrics_are_all_there_are_with_the_verdicts_last(records: Records) -> None:
+    """What was decided on wins over what was measured on the way."""
+    records.write_step("r1", "measure", state="succeeded", output={"deep": [METRICS]})
+    assert outcome(records, "r1")["metrics"] == {"auc": 0.7, "rows": 3}
+    records.write_step("r1", "judge", state="succeeded", output=VERDICT)
+    found = outcome(records, "r1")
+    assert found["metrics"] == {"auc": 0.8, "rows": 3, "cost": 3.0}
+    assert found["verdict"] == {**CONTENT, "digest": "sha256:v"}
+
+
+def test_the_model_is_the_last_one_a_step_gave(records: Records) -> None:
+    """The registered version, not the candidate."""
+    records.write_step("r1", "fit", "0", state="succeeded", output=EARLY)
+    assert outcome(records, "r1")["model"] == EARLY
+    records.write_step("r1", "register", state="succeeded", output=LATE)
+    assert outcome(records, "r1")["model"] == LATE
