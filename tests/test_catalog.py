@@ -27,11 +27,14 @@ def note(text: str = NAME) -> str:
 def nightly() -> None:
     note()
 """
-TWO = ONE + """
+TWO = (
+    ONE
+    + """
 @pipeline
 def weekly() -> None:
     note()
 """
+)
 
 
 @pytest.fixture
@@ -42,7 +45,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "beside.py").write_text("NAME = 'from beside'")
     yield tmp_path
     for name in set(sys.modules) - before:
-        if isinstance(sys.modules[name], ModuleType) and str(tmp_path) in (getattr(sys.modules[name], "__file__", "") or ""):
+        if isinstance(sys.modules[name], ModuleType) and str(tmp_path) in (
+            getattr(sys.modules[name], "__file__", "") or ""
+        ):
             del sys.modules[name]
 
 
@@ -67,7 +72,7 @@ def test_an_unknown_name_gets_the_nearest() -> None:
     """Of its kind."""
     with pytest.raises(UnknownName, match=r"Unknown pipeline 'fraud_detecton'. Did you mean 'fraud_detection'\?"):
         find_pipeline("fraud_detecton")
-    with pytest.raises(UnknownName, match="Unknown alert 'slack'. Valid: none"):
+    with pytest.raises(UnknownName, match=r"Unknown alert 'slack'. Valid: none"):
         find("alerts", "slack")
 
 
@@ -214,6 +219,8 @@ def test_a_file_is_imported_once(folder: Path) -> None:
 
 def test_the_catalogue_imports_nothing_it_lists() -> None:
     """Names are strings until one is asked for."""
-    code = "import sys; from ostinato.catalog import names; names('pipelines'); print('ostinato.pipelines' in sys.modules)"
+    code = (
+        "import sys; from ostinato.catalog import names; names('pipelines'); print('ostinato.pipelines' in sys.modules)"
+    )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
     assert catalog.__doc__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def test_outside_a_run_there_is_a_scratch_context_that_stays() -> None:
 def test_running_makes_a_context_current_and_puts_the_old_one_back() -> None:
     """Also when the body fails."""
     before = current()
-    with pytest.raises(KeyError), running(made()) as here:
+    with contextlib.suppress(KeyError), running(made()) as here:
         assert current() is here
         raise KeyError
     assert current() is before
@@ -89,7 +90,9 @@ def test_a_secret_comes_from_the_engines_own_store() -> None:
 
 def test_a_missing_secret_is_asked_for_with_a_sentence() -> None:
     """By name; nothing is guessed."""
-    with pytest.raises(ConfigurationError, match=r"The secret 'token' is not set. Locally write token=… in the environment"):
+    with pytest.raises(
+        ConfigurationError, match=r"The secret 'token' is not set. Locally write token=… in the environment"
+    ):
         made(resolve=lambda _: None).secret("token")
 
 

@@ -85,9 +85,8 @@ def test_two_conditions_on_one_step_are_both_drawn() -> None:
     @pipeline
     def gated() -> None:
         first, second = look()
-        with when(first):
-            with when(second):
-                note(1)
+        with when(first), when(second):
+            note(1)
 
     assert '    look -->|"look[0] and look[1]"| note' in drawing.mermaid(gated.graph).splitlines()
 

@@ -517,9 +517,8 @@ def otherwise_of_an_inner_when() -> None:
     with when(flag):
         load()
     load()
-    with when(flag):
-        with otherwise():
-            load()
+    with when(flag), otherwise():
+        load()
 
 
 @pytest.mark.parametrize(
@@ -761,7 +760,8 @@ def test_each_with_a_wrong_argument_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "word", [lambda: when(True).__enter__(), lambda: otherwise().__enter__(), lambda: either(1, 2), lambda: each(fit, [])]
+    "word",
+    [lambda: when(True).__enter__(), lambda: otherwise().__enter__(), lambda: either(1, 2), lambda: each(fit, [])],
 )
 def test_the_words_belong_inside_a_pipeline(word: Callable[[], Any]) -> None:
     """Elsewhere there is no graph to write into."""
@@ -958,7 +958,7 @@ def test_a_pipeline_of_fifty_steps_is_traced() -> None:
     assert graph["compare"].needs == tuple(f"train_{number}" for number in range(48))
 
 
-TYPED = '''
+TYPED = """
 from ostinato import Dataset, Model, Verdict, each, either, otherwise, pipeline, step, when
 
 @step
@@ -996,7 +996,7 @@ def wrong(source: str = "x") -> None:
     with when(data):  # wrong
         evaluate(each(train, over=[data]), data)  # wrong
     load.with_options(name="y")(5)  # wrong
-'''
+"""
 
 
 def test_mypy_finds_every_wrong_call_and_no_other(tmp_path: Path) -> None:

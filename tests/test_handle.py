@@ -57,7 +57,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "==": (lambda value: value == 1, "Compare inside a step"),
     "!=": (lambda value: value != 1, "Compare inside a step"),
     "<": (lambda value: value < 1, "Compare inside a step"),
-    "<=": (lambda value: 1 <= value, "Compare inside a step"),
+    "<=": (lambda value: value >= 1, "Compare inside a step"),
     "len": (lambda value: len(value), "Count inside a step"),
     "in": (lambda value: 1 in value, 'Write what needs "in" inside a step'),
     "in a list": (lambda value: value in [1, 2], "Compare inside a step"),
@@ -211,13 +211,13 @@ def test_a_tuple_unpacks_as_its_annotation_says() -> None:
 def test_unpacking_into_the_wrong_number_of_names_fails_as_in_python() -> None:
     """Two parts do not make three."""
     with pytest.raises(ValueError, match="not enough values"):
-        first, second, third = promise(tuple[int, int])  # noqa: F841
+        first, second, third = promise(tuple[int, int])
 
 
 def test_a_tuple_of_any_length_is_not_unpacked() -> None:
     """How many there are is not known before the run."""
     with pytest.raises(PipelineError, match=r"each\(step, over=…\)"):
-        first, second = promise(tuple[int, ...])  # noqa: F841
+        first, second = promise(tuple[int, ...])
 
 
 def test_a_handle_shows_what_it_promises() -> None:
@@ -232,7 +232,9 @@ def test_copying_a_handle_asks_for_nothing_it_does_not_have() -> None:
     assert copy.copy(promise(int))._type is int
 
 
-@given(st.text().filter(lambda name: name.isidentifier() and not name.startswith("_") and name not in fields_of(Verdict)))
+@given(
+    st.text().filter(lambda name: name.isidentifier() and not name.startswith("_") and name not in fields_of(Verdict))
+)
 def test_no_unknown_name_is_ever_taken_for_a_part(name: str) -> None:
     """Whatever a person mistypes is refused while tracing, not when the step runs."""
     with pytest.raises(PipelineError):

@@ -20,7 +20,19 @@ from hypothesis import strategies as st
 from ostinato.errors import ConfigurationError, DataError, Unavailable, UnknownName
 from ostinato.records import SCHEMA_VERSION, Records, RunRecord, StepRecord, describe_error, sentence
 
-HOSTILE = ["'; DROP TABLE ostinato_runs; --", '"', "%", "_", "\\", "größe 金額 🙂", "<script>", "\0", "\ud800", "a\nb", ""]
+HOSTILE = [
+    "'; DROP TABLE ostinato_runs; --",
+    '"',
+    "%",
+    "_",
+    "\\",
+    "größe 金額 🙂",
+    "<script>",
+    "\0",
+    "\ud800",
+    "a\nb",
+    "",
+]
 RUN = RunRecord(
     run_id="20260301-000000-aaaaaa",
     pipeline="fraud",
@@ -84,7 +96,13 @@ def test_what_still_counted_as_running_ends_with_its_run(records: Records, state
     records.write_step("another-run", "running", state="running", attempts=1)
     records.close_run(RUN.run_id, state)
     states = {step.step: step.state for step in records.steps(RUN.run_id)}
-    assert states == {"running": left, "retrying": left, "waiting": left, "succeeded": "succeeded", "skipped": "skipped"}
+    assert states == {
+        "running": left,
+        "retrying": left,
+        "waiting": left,
+        "succeeded": "succeeded",
+        "skipped": "skipped",
+    }
     assert records.steps("another-run")[0].state == "running"
 
 
@@ -163,7 +181,11 @@ def test_hostile_values_are_stored_verbatim(records: Records, value: str) -> Non
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
@@ -280,7 +302,9 @@ def test_records_of_a_newer_version_are_refused(tmp_path: Path, records: Records
     with sqlite3.connect(tmp_path / "records.db") as connection:
         connection.execute("UPDATE ostinato_version SET version = ?", (SCHEMA_VERSION + 1,))
     connection.close()
-    message = rf"written by a newer ostinato \(schema {SCHEMA_VERSION + 1}, this one reads {SCHEMA_VERSION}\). Upgrade: pip"
+    message = (
+        rf"written by a newer ostinato \(schema {SCHEMA_VERSION + 1}, this one reads {SCHEMA_VERSION}\). Upgrade: pip"
+    )
     with pytest.raises(ConfigurationError, match=message):
         records.runs()
 
@@ -296,7 +320,7 @@ def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
 
 def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
     """It may be there in a moment; its password is not shown."""
-    with pytest.raises(Unavailable, match="records at sqlite:///.*cannot be opened"):
+    with pytest.raises(Unavailable, match=r"records at sqlite:///.*cannot be opened"):
         Records(f"sqlite:///{tmp_path}/no/records.db").runs()
     with pytest.raises(Unavailable, match=r"postgresql\+psycopg://ada:\*\*\*@127.0.0.1:1/x cannot be opened") as caught:
         Records("postgresql+psycopg://ada:lovelace@127.0.0.1:1/x").runs()

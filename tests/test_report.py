@@ -73,7 +73,15 @@ def test_a_page_shows_the_decision_the_numbers_and_what_they_were_made_of() -> N
     """All on one page that needs nothing else."""
     model = {"kind": "Model", "uri": "models:/fraud/7", "digest": "x", "facts": {"version": "7"}}
     shown = Page(page(run(verdict=verdict(CHECK), model=model)))
-    for text in ("The candidate passed and is fraud version 7.", "auc0.7123", "floor0.7123", "0.6", "train", "120", "git:1"):
+    for text in (
+        "The candidate passed and is fraud version 7.",
+        "auc0.7123",
+        "floor0.7123",
+        "0.6",
+        "train",
+        "120",
+        "git:1",
+    ):
         assert text in shown.text
     assert "2026-03-01T00:00:00+00:00" in shown.text
     assert not shown.open
@@ -127,16 +135,35 @@ def test_no_text_breaks_the_page(name: str, value: str, message: str) -> None:
     ("values", "sentence"),
     [
         ({}, "The run succeeded."),
-        ({"state": "failed"}, "The run failed; nothing was released by it."),
-        ({"state": "cancelled"}, "The run was cancelled; nothing was released by it."),
+        ({"state": "failed"}, "The run failed."),
+        ({"state": "failed", "steps": [step(state="failed"), step()]}, "The run failed at train."),
+        (
+            {"state": "cancelled", "steps": [step(), step(name="fit", state="cancelled")]},
+            "The run was cancelled at fit.",
+        ),
         ({"state": "running"}, "The run is running."),
         ({"state": "waiting"}, "The run is waiting."),
         ({"verdict": verdict(CHECK)}, "The candidate passed."),
         (
-            {"verdict": verdict(CHECK, {**CHECK, "name": "auc", "outcome": "fail"}, {**CHECK, "outcome": "not-enough-data"})},
+            {
+                "verdict": verdict(
+                    CHECK, {**CHECK, "name": "auc", "outcome": "fail"}, {**CHECK, "outcome": "not-enough-data"}
+                )
+            },
             "The candidate was rejected: auc, floor.",
         ),
         ({"verdict": verdict(CHECK), "model": {"uri": "models:/m-1", "facts": {}}}, "The candidate passed."),
+        (
+            {"verdict": verdict(CHECK), "model": {"uri": "models:/fraud/7", "facts": {"version": "7"}}},
+            "The candidate passed and is fraud version 7.",
+        ),
+        (
+            {
+                "verdict": verdict(CHECK),
+                "model": {"uri": "models:/fraud/7", "facts": {"version": "7", "unchanged": True}},
+            },
+            "The candidate passed, and is no other than fraud version 7: unchanged.",
+        ),
     ],
 )
 def test_a_decision_is_one_sentence(values: dict[str, Any], sentence: str) -> None:

@@ -94,7 +94,9 @@ def prepared(home: Path) -> Iterator[None]:
 
 
 def request(name: str, inputs: dict[str, Any], **more: Any) -> Request:
-    return Request(function=f"m:{name}", inputs=inputs, run_id="r1", step=name, home=os.environ["OSTINATO_HOME"], **more)
+    return Request(
+        function=f"m:{name}", inputs=inputs, run_id="r1", step=name, home=os.environ["OSTINATO_HOME"], **more
+    )
 
 
 def run(function: Callable[..., Any], inputs: dict[str, Any] | None = None, **more: Any) -> Any:
@@ -273,7 +275,10 @@ def test_a_dataclass_of_artifacts_feeds_the_next_step() -> None:
         ({"auc": [float("inf")]}, "'give' returned inf"),
         (np.float32("nan"), "'give' returned nan"),
         (2**63, "'give' returned a whole number of 64 bits; at most 64 cross a step"),
-        (pd.DataFrame({"a": [1]}), r"'give' returned a DataFrame; return Dataset.of\(table\): only references and JSON"),
+        (
+            pd.DataFrame({"a": [1]}),
+            r"'give' returned a DataFrame; return Dataset.of\(table\): only references and JSON",
+        ),
         (pa.table({"a": [1]}), r"'give' returned a Table; return Dataset.of\(table\)"),
         (pd.Series([1]), "'give' returned a Series; return a reference or JSON"),
         (np.array([1, 2]), "'give' returned a ndarray; return a reference or JSON"),
@@ -305,7 +310,9 @@ def test_a_result_that_is_too_large_is_refused_with_advice() -> None:
         return "x" * letters
 
     assert len(run(give, {"letters": LARGEST_RESULT - 2})) == LARGEST_RESULT - 2
-    with pytest.raises(ContractError, match=r"returned 8,193 bytes; at most 8,192 may cross.*Write the data as a Dataset"):
+    with pytest.raises(
+        ContractError, match=r"returned 8,193 bytes; at most 8,192 may cross.*Write the data as a Dataset"
+    ):
         run(give, {"letters": LARGEST_RESULT - 1})
 
 
@@ -390,7 +397,9 @@ def test_a_step_knows_its_run() -> None:
             "engine": here.engine,
         }
 
-    found = run(look, as_of="2026-03-01T02:00:00+02:00", map_key="3", attempt=2, parameters={"floor": 0.6}, engine="test")
+    found = run(
+        look, as_of="2026-03-01T02:00:00+02:00", map_key="3", attempt=2, parameters={"floor": 0.6}, engine="test"
+    )
     assert found == {
         "key": "r1/look/3",
         "as_of": "2026-03-01T00:00:00+00:00",
@@ -412,7 +421,9 @@ def test_a_step_knows_its_run() -> None:
         (datetime(2026, 3, 1, 6, tzinfo=timezone(timedelta(hours=-6))), datetime(2026, 3, 1, 12, tzinfo=UTC)),
     ],
 )
-def test_a_moment_is_utc_unless_it_says_otherwise(given: Any, expected: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_moment_is_utc_unless_it_says_otherwise(
+    given: Any, expected: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Wherever the machine stands."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
@@ -716,8 +727,14 @@ def test_a_part_that_is_not_there_is_a_broken_contract(value: Any, path: list[An
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text().filter(lambda k: k[:1] != "$"), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text().filter(lambda k: k[:1] != "$"), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 

@@ -46,7 +46,11 @@ def _adapter(pipeline: Pipeline[...]) -> Any:
         extra="forbid", validate_default=True, allow_inf_nan=False, ser_json_inf_nan="constants"
     )
     kind = dataclasses.make_dataclass(pipeline.name, fields, kw_only=True)
-    return pydantic.TypeAdapter(pydantic.dataclasses.dataclass(kind, config=config))
+    try:
+        return pydantic.TypeAdapter(pydantic.dataclasses.dataclass(kind, config=config))
+    except pydantic.PydanticUserError as error:
+        reason = str(error).partition(". ")[0]
+        raise ParameterError(f"{pipeline.name} has a parameter of a type that no form can ask for: {reason}.") from None
 
 
 def schema(pipeline: Pipeline[...]) -> dict[str, Any]:

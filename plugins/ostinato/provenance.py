@@ -29,7 +29,7 @@ def tags(function: Callable[..., Any]) -> dict[str, str]:
 def code_version(function: Callable[..., Any]) -> str:
     """The version of the code a function stands in: `git:<commit>[+dirty]`, else `sha256:<digest of its file>`."""
     try:
-        file = Path(inspect.getsourcefile(function) or "").resolve(strict=True)
+        file = Path(inspect.getsourcefile(function) or "<typed>").resolve(strict=True)
     except (OSError, TypeError):
         return "unknown"
     if (commit := _git(file.parent, "rev-parse", "HEAD")) and _git(file.parent, "ls-files", file.name):

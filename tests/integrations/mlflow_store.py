@@ -17,15 +17,15 @@ import threadpoolctl  # type: ignore[import-untyped]
 import ostinato
 from ostinato.artifacts import Dataset
 from ostinato.context import Context
-from ostinato.integrations import mlflow_registry
+from ostinato.integrations import mlflow_connection
 from ostinato.workspace import Workspace
 
 
 @functools.cache
 def _migrated() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        mlflow_registry._mlflow()
-        mlflow_registry._make_database(Path(folder, "mlflow.db"), Path(folder, "mlartifacts").as_uri())
+        mlflow_connection.import_mlflow()
+        mlflow_connection._make_database(Path(folder, "mlflow.db"), Path(folder, "mlartifacts").as_uri())
         return Path(folder, "mlflow.db").read_bytes()
 
 
@@ -42,8 +42,8 @@ def context(step: str = "train", **more: Any) -> Context:
 
 def client() -> Any:
     """MLflow's own client of the workspace here."""
-    uri = mlflow_registry._address(Workspace.here())
-    return mlflow_registry._mlflow().MlflowClient(uri, registry_uri=uri)
+    uri = mlflow_connection.address(Workspace.here())
+    return mlflow_connection.import_mlflow().MlflowClient(uri, registry_uri=uri)
 
 
 def one_thread() -> Any:

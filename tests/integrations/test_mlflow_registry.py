@@ -22,7 +22,7 @@ from integrations.mlflow_store import client, context, one_thread, put_store, ru
 from ostinato.artifacts import Model
 from ostinato.context import running
 from ostinato.errors import ConfigurationError, ContractError, DataError, Unavailable
-from ostinato.integrations import mlflow_registry
+from ostinato.integrations import mlflow_connection, mlflow_registry
 from ostinato.workspace import Workspace, local_path
 
 FEATURES = ["risk", "speed"]
@@ -78,7 +78,7 @@ def test_mlflows_own_loader_returns_probabilities_without_pickle(kind: str, monk
     estimator, rows = fitted(kind)
     with running(context()):
         model = Model.of(estimator, rows.head(50))
-    mlflow = mlflow_registry._mlflow()
+    mlflow = mlflow_connection.import_mlflow()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", Workspace.here().tracking_uri)
     served = mlflow.pyfunc.load_model(model.uri)
     assert (served.predict(rows) == estimator.predict_proba(rows)).all()
@@ -233,12 +233,12 @@ def test_killed_while_writing_a_model_leaves_nothing_usable() -> None:
         """
 import os, signal
 from integrations import test_mlflow_registry
-from ostinato.integrations import mlflow_registry
+from ostinato.integrations import mlflow_connection
 
 def write_and_die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
-mlflow_registry._mlflow().MlflowClient.finalize_logged_model = write_and_die
+mlflow_connection.import_mlflow().MlflowClient.finalize_logged_model = write_and_die
 test_mlflow_registry.logged()
 """
     )

@@ -153,16 +153,16 @@ import os, signal
 from integrations.mlflow_store import context
 from ostinato.artifacts import Model, Verdict
 from ostinato.context import running
-from ostinato.integrations import mlflow_registry
+from ostinato.integrations import mlflow_connection
 from ostinato.steps import register
 
-create = mlflow_registry._mlflow().MlflowClient.create_model_version
+create = mlflow_connection.import_mlflow().MlflowClient.create_model_version
 
 def create_and_die(*arguments, **options):
     print(create(*arguments, **options).version, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
-mlflow_registry._mlflow().MlflowClient.create_model_version = create_and_die
+mlflow_connection.import_mlflow().MlflowClient.create_model_version = create_and_die
 model = Model.from_json({model.to_json()!r})
 with running(context("register")):
     register(model, Verdict.from_json({judged(model).to_json()!r}))
