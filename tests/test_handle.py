@@ -211,13 +211,13 @@ def test_a_tuple_unpacks_as_its_annotation_says() -> None:
 def test_unpacking_into_the_wrong_number_of_names_fails_as_in_python() -> None:
     """Two parts do not make three."""
     with pytest.raises(ValueError, match="not enough values"):
-        first, second, third = promise(tuple[int, int])
+        _first, _second, _third = promise(tuple[int, int])
 
 
 def test_a_tuple_of_any_length_is_not_unpacked() -> None:
     """How many there are is not known before the run."""
     with pytest.raises(PipelineError, match=r"each\(step, over=…\)"):
-        first, second = promise(tuple[int, ...])
+        _first, _second = promise(tuple[int, ...])
 
 
 def test_a_handle_shows_what_it_promises() -> None:

@@ -177,7 +177,7 @@ def test_columns_may_be_called_anything() -> None:
     """Quotes, SQL, 200 letters, any language: written, measured, read, chosen, sorted and filtered."""
     rows = {name: [2, 1, 3] for name in HOSTILE_COLUMNS}
     for time_column in ('double"quote', "h", "t"):
-        moments = {**rows, time_column: [datetime(2026, 1, day) for day in (2, 1, 3)]}
+        moments: dict[str, Any] = {**rows, time_column: [datetime(2026, 1, day) for day in (2, 1, 3)]}
         data = Dataset.of(pa.table(moments), time=time_column)
         assert list(data.schema) == list(moments)
         assert data.facts["time"]["from"] == "2026-01-01 00:00:00"
@@ -229,7 +229,7 @@ def test_a_table_without_rows_is_a_table() -> None:
     ],
     ids=["timestamp", "date", "with zone"],
 )
-def test_the_event_times_range_is_a_fact_in_utc(values: pa.Array, first: str) -> None:
+def test_the_event_times_range_is_a_fact_in_utc(values: pa.Array[Any], first: str) -> None:
     """Timestamps with and without zone, and dates."""
     data = Dataset.of(pa.table({"t": values}), time="t")
     assert data.facts["time"]["from"] == first

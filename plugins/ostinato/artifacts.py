@@ -205,9 +205,3 @@ class Model(Artifact):
     @property
     def features(self) -> list[str]:
         return list(self.facts.get("features", ()))
-
-
-def __getattr__(name: str) -> Any:  # TEMPORARY forward while code moves to tables.py
-    from . import tables
-
-    return getattr(tables, name)

@@ -15,9 +15,9 @@ import pandas as pd
 import threadpoolctl  # type: ignore[import-untyped]
 
 import ostinato
-from ostinato.artifacts import Dataset
 from ostinato.context import Context
 from ostinato.integrations import mlflow_connection
+from ostinato.tables import Dataset
 from ostinato.workspace import Workspace
 
 

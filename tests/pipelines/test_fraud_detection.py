@@ -13,8 +13,8 @@ from typing import Any
 
 import duckdb
 import pytest
-from integrations.mlflow_store import put_store
 
+from integrations.mlflow_store import put_store
 from ostinato.engines.local_run import run
 from ostinato.outcome import outcome
 from ostinato.pipelines.fraud_detection import fraud_detection
@@ -122,7 +122,7 @@ def test_an_unnamed_leak_changes_nothing_and_a_named_extra_is_used(
     """Only generated features and explicitly named columns reach the model."""
     with duckdb.connect() as connection:
         connection.execute(
-            f"COPY (SELECT *, is_fraud AS leak FROM '{sample}/*.parquet') TO '{tmp_path}/leaky.parquet' (FORMAT parquet)"
+            f"COPY (SELECT *, is_fraud AS leak FROM '{sample}/*.parquet') TO '{tmp_path}/leaky.parquet'"
         )
     blind = run(fraud_detection, {"source": f"{tmp_path}/leaky.parquet", **QUICK})
     assert digests(blind)["train"] == digests(reference)["train"]
@@ -186,7 +186,7 @@ def test_one_class_only_is_named(sample: Path, tmp_path: Path) -> None:
     """Without a fraud there is nothing to learn, and the message counts the rows."""
     with duckdb.connect() as connection:
         connection.execute(
-            f"COPY (SELECT * FROM '{sample}/*.parquet' WHERE is_fraud = 0) TO '{tmp_path}/good.parquet' (FORMAT parquet)"
+            f"COPY (SELECT * FROM '{sample}/*.parquet' WHERE is_fraud = 0) TO '{tmp_path}/good.parquet'"
         )
     result = run(fraud_detection, {"source": f"{tmp_path}/good.parquet", **QUICK})
     failed = next(step for step in result["steps"] if step["state"] == "failed")

@@ -15,10 +15,11 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from integrations.mlflow_store import client, context, one_thread, put_store, run_python, saved, transactions
-from ostinato.artifacts import Dataset, Model, Verdict
+from ostinato.artifacts import Model, Verdict
 from ostinato.context import running
 from ostinato.errors import ContractError, DataError, MissingPackage, ParameterError
 from ostinato.steps import evaluate, measures, train
+from ostinato.tables import Dataset
 
 FAST = {"max_iter": 15, "max_leaf_nodes": 7}
 FEATURES = ["amount", "risk", "speed", "night"]

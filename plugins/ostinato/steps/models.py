@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ostinato import catalog
-from ostinato.artifacts import Dataset, Model, Verdict, require_columns
+from ostinato.artifacts import Model, Verdict
 from ostinato.context import current
 from ostinato.errors import ContractError, DataError, MissingPackage, ParameterError, suggest
 from ostinato.graph import step
+from ostinato.tables import Dataset, require_columns
 
 if TYPE_CHECKING:
     import pandas
@@ -151,6 +152,8 @@ def evaluate(
     metrics, by_day = _measure(target, scores, days, cards, money, k, false_positive_rate, review_cost)
     check = _judge(metrics, target, scores, days, floor)
     check["days"] = _daily(target, days, by_day)
+    found = metrics.get("average_precision")
+    current().log(f"average precision {'unknown' if found is None else f'{found:.3f}'}: {check['outcome']}")
     store = catalog.find("store", "mlflow")
     store.log_metrics(metrics, {"test_data": test.digest, "outcome": check["outcome"]}, model)
     return Verdict.of([check], metrics, model=model.digest, data=test.digest)
