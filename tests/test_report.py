@@ -106,6 +106,8 @@ def test_a_page_shows_the_decision_the_numbers_and_what_they_were_made_of() -> N
         {"steps": [step(state=EVIL)]},
         {"steps": [step(state="failed", error={"type": "DataError", "message": EVIL})]},
         {"steps": [step(state="failed", error={"type": EVIL, "message": "x"})]},
+        {"steps": [step(name=EVIL, state="failed", error={"type": "DataError", "message": "x"})]},
+        {"pipeline": EVIL, "error": {"type": "DataError", "message": "x"}},
         {"error": {"type": "DataError", "message": EVIL}},
         {"verdict": verdict({**CHECK, "name": EVIL, "value": EVIL, "bound": EVIL, "outcome": EVIL})},
         {"verdict": verdict(CHECK), "model": {"uri": f"models:/{EVIL}/7", "facts": {"version": "7"}}},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,8 +107,10 @@ def test_the_digest_changes_with_any_value(connection: Any, rows: Any, at: int, 
 @QUICK
 @given(ROWS, st.integers(0))
 def test_the_digest_changes_with_a_repeated_or_a_lost_row(connection: Any, rows: Any, at: int) -> None:
-    """Two copies of a row do not cancel out."""
+    """Copies of a row do not cancel out."""
     at %= len(rows)
+    other = {**rows[at], "text": "another row"}
+    assert digest(connection, table([*rows, rows[at], rows[at]])) != digest(connection, table([*rows, other, other]))
     twice = [*rows, rows[at]]
     thrice = [*twice, rows[at]]
     assert len({digest(connection, table(some)) for some in (rows, twice, thrice)}) == 3
@@ -160,17 +163,18 @@ def test_the_same_table_from_pandas_arrow_and_a_query_has_the_same_digest() -> N
 
 @pytest.mark.parametrize("folder", HOSTILE_FOLDERS)
 def test_a_workspace_may_be_called_anything(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Patterns, quotes, escapes and `key=value` in a path are just letters."""
+    """Patterns, quotes, escapes and `key=value` in a path are just letters; what they would match is not read."""
     monkeypatch.setenv("OSTINATO_HOME", str(tmp_path / folder))
-    decoy = tmp_path / "x" / "runs"
-    decoy.mkdir(parents=True)
     data = Dataset.of(pa.table({"a": [1, 2]}))
+    decoys = ["star", "quam", "b", "a", "day"]
+    for decoy in decoys:
+        shutil.copytree(tmp_path / folder, tmp_path / decoy)
     assert Dataset.from_json(data.to_json()).to_json() == data.to_json()
-    assert data.to_arrow().to_pydict() == {"a": [1, 2]}
+    assert data.to_arrow(order_by=["a"]).to_pydict() == {"a": [1, 2]}
     assert data.schema == {"a": "BIGINT"}
     with duck() as connection:
         assert data.part(connection, [{"column": "a", "op": "<", "value": 2}]).rows == 1
-    assert sorted(os.listdir(tmp_path)) == sorted([folder, "x"])
+    assert sorted(os.listdir(tmp_path)) == sorted([folder, *decoys])
 
 
 def test_columns_may_be_called_anything() -> None:

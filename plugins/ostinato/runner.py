@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import json
 import math
+import os
 import resource
 import shutil
 import time
@@ -141,6 +142,8 @@ def _call(request: Request, emit: Emit, resolve: Resolve, function: Callable[...
         resolve=resolve,
     )
     _sweep(context)
+    # before a step loads OpenMP: threads that wait actively multiply the CPU of training on a busy machine
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         called.signature.bind(**request.inputs)
     except TypeError as error:

@@ -121,9 +121,7 @@ def test_an_unnamed_leak_changes_nothing_and_a_named_extra_is_used(
 ) -> None:
     """Only generated features and explicitly named columns reach the model."""
     with duckdb.connect() as connection:
-        connection.execute(
-            f"COPY (SELECT *, is_fraud AS leak FROM '{sample}/*.parquet') TO '{tmp_path}/leaky.parquet'"
-        )
+        connection.execute(f"COPY (SELECT *, is_fraud AS leak FROM '{sample}/*.parquet') TO '{tmp_path}/leaky.parquet'")
     blind = run(fraud_detection, {"source": f"{tmp_path}/leaky.parquet", **QUICK})
     assert digests(blind)["train"] == digests(reference)["train"]
     told = run(fraud_detection, {"source": f"{tmp_path}/leaky.parquet", "features.extra": "leak,channel", **QUICK})
@@ -185,9 +183,7 @@ def test_bad_input_fails_one_step_with_a_sentence(name: str, sample: Path) -> No
 def test_one_class_only_is_named(sample: Path, tmp_path: Path) -> None:
     """Without a fraud there is nothing to learn, and the message counts the rows."""
     with duckdb.connect() as connection:
-        connection.execute(
-            f"COPY (SELECT * FROM '{sample}/*.parquet' WHERE is_fraud = 0) TO '{tmp_path}/good.parquet'"
-        )
+        connection.execute(f"COPY (SELECT * FROM '{sample}/*.parquet' WHERE is_fraud = 0) TO '{tmp_path}/good.parquet'")
     result = run(fraud_detection, {"source": f"{tmp_path}/good.parquet", **QUICK})
     failed = next(step for step in result["steps"] if step["state"] == "failed")
     assert failed["name"] == "train"

@@ -37,8 +37,7 @@ class Worker:
             stdout=subprocess.PIPE,
             pass_fds=(held,),
             start_new_session=True,  # a group of its own: what a step starts is killed with it
-            # OpenMP threads that wait actively double the CPU of training on a machine that does other things, too
-            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONPATH": _import_path()},
+            env={**os.environ, "PYTHONPATH": _import_path()},
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None

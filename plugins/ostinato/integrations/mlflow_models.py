@@ -57,13 +57,11 @@ def log_model(estimator: Any, example: pandas.DataFrame | None, facts: Mapping[s
         logged = logged or _log(client, run, context, estimator, example, stored, types, digest)
         if facts.get("data"):
             client.set_tag(run.run_id, "ostinato.data", str(facts["data"]))
-        with _files(logged.artifact_location, context.workspace) as folder:
-            files, size = _digest_of(_contents(folder))
     known = {
         "estimator": _path(estimator),
         "features": names if len(json.dumps(names)) <= _LARGEST_FEATURE_LIST else [],
-        "files": files,
-        "size": size,
+        "files": logged.tags["ostinato.files"],
+        "size": int(logged.tags["ostinato.size"]),
         "mlflow_run": run.run_id,
     }
     return {"uri": f"models:/{logged.model_id}", "digest": digest, "facts": {**described, **known}}
@@ -233,6 +231,8 @@ def _log(
     )
     with tempfile.TemporaryDirectory(dir=context.workspace.scratch()) as folder:
         _describe(Path(folder), begun, estimator, example, stored, types)
+        files, size = _digest_of(_contents(Path(folder)))
+        client.set_logged_model_tags(begun.model_id, tagged({"files": files, "size": size}))
         client.log_model_artifacts(begun.model_id, folder)
     client.log_outputs(run.run_id, [LoggedModelOutput(begun.model_id, step=0)])
     return client.finalize_logged_model(begun.model_id, "READY")

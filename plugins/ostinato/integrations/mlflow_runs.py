@@ -98,6 +98,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def tagged(values: Mapping[str, Any]) -> dict[str, str]:
+    """Values as tags of ours; empty ones are left out."""
     return {f"ostinato.{name}": str(value)[:5000] for name, value in values.items() if value not in (None, "")}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +33,7 @@ FEWEST_POSITIVES = 10
 MOST_DAYS = 31  # that a verdict lists; all of them count
 
 
-@step
+@step(retries=2)
 def train(
     data: Dataset,
     *,
@@ -98,7 +97,7 @@ def train(
     )
 
 
-@step
+@step(retries=2)
 def evaluate(
     model: Model,
     test: Dataset,
@@ -164,8 +163,6 @@ def evaluate(
 
 def _find_estimator(path: str) -> Any:
     """The class behind `module:Class`, `module.Class` or a short name."""
-    # OpenMP's threads spin while they wait unless told to sleep; beside other work that triples the cost of training.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     module_name, _, name = SHORT_NAMES.get(path, path).replace(":", ".").rpartition(".")
     try:
         module = importlib.import_module(module_name)

@@ -9,7 +9,7 @@ from ostinato.errors import ContractError
 from ostinato.graph import step
 
 
-@step(effect="once")
+@step(retries=2, effect="once")
 def register(model: Model, verdict: Verdict, *, name: str | None = None) -> Model:
     """Make a version of a model that passed its judgement.
 
