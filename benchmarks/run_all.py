@@ -37,7 +37,7 @@ def main() -> None:
         [
             *_head(),
             *_features(features.measure(sizes, 1 if quick else 3)),
-            *_pipeline(pipeline.measure(100_000 if quick else 1_000_000, 1 if quick else 5)),
+            *_pipeline(pipeline.measure(100_000 if quick else 1_000_000, 1 if quick else 3)),
             *_engine(engine.measure(3 if quick else 9)),
             *_sample(sample_data.measure(repeats=2 if quick else 7)),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import inspect
@@ -48,5 +49,9 @@ def _git(folder: Path, *arguments: str) -> str:
 @functools.cache
 def packages() -> dict[str, str]:
     """Every installed distribution and its version."""
-    found = metadata.distributions()
-    return dict(sorted((each.name, each.version) for each in found if each.name))  # a broken one has no name
+    found = {}
+    for distribution in metadata.distributions():
+        # an interrupted installation leaves nameless folders behind; what asking them raises depends on the finder
+        with contextlib.suppress(AttributeError, KeyError, OSError, TypeError):
+            found[distribution.name] = distribution.version
+    return dict(sorted((name, version) for name, version in found.items() if name))
