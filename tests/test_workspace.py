@@ -124,9 +124,9 @@ def test_a_read_only_workspace_cannot_be_prepared() -> None:
 
 
 def test_preparing_makes_the_folder(home: Path) -> None:
-    """And leaves nothing in it."""
+    """And leaves nothing in it but the empty scratch folder."""
     Workspace.here().prepare()
-    assert list(home.iterdir()) == []
+    assert [path for path in home.rglob("*")] == [Workspace.here().scratch()]
 
 
 def test_the_scratch_folder_of_a_remote_workspace_is_on_this_disk() -> None:
@@ -261,3 +261,18 @@ def test_json_is_strict_and_always_the_same(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(target, {"a": float("nan")})
     assert Path(target).read_bytes() == first
+
+
+def test_what_a_killed_process_left_in_scratch_is_removed_by_the_next_run(home: Path) -> None:
+    """Spilled data of a dead process goes, that of a living one stays."""
+    workspace = Workspace.here()
+    dead = subprocess.Popen([sys.executable, "-c", "pass"])
+    dead.wait()
+    mine = workspace.scratch() / workspace.scratch_name("duckdb")
+    left = workspace.scratch() / workspace.scratch_name("duckdb").replace(str(os.getpid()), str(dead.pid))
+    for folder in (mine, left):
+        folder.mkdir()
+        (folder / "spilled").touch()
+    workspace.prepare()
+    assert mine.exists()
+    assert not left.exists()

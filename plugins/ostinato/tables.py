@@ -59,7 +59,7 @@ def duck(memory: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     context = current()
     config: dict[str, Any] = {
         "memory_limit": memory or os.environ.get("OSTINATO_MEMORY", "1500MB"),
-        "temp_directory": str(context.workspace.scratch() / f"duckdb-{os.getpid()}"),
+        "temp_directory": str(context.workspace.scratch() / context.workspace.scratch_name("duckdb")),
         "preserve_insertion_order": False,
         "autoinstall_known_extensions": False,
     }

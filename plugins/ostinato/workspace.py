@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -78,10 +79,27 @@ class Workspace:
         root = Path(tempfile.gettempdir(), f"ostinato-{os.getuid()}") if self.remote else Path(self.home, "tmp")
         return _writable(root)
 
+    def scratch_name(self, what: str) -> str:
+        """A name in `scratch` that tells whose it is, so that `prepare` can remove what a killed process left."""
+        return f"{what}.{os.getpid()}.{platform.node()}"
+
     def prepare(self) -> None:
-        """Make sure that the workspace can be written, or say so before anything runs."""
+        """Make sure that the workspace can be written, or say so before anything runs; tidy up after the killed."""
         if not self.remote:
             _writable(Path(self.home))
+        for left in self.scratch().glob(f"*.*.{platform.node()}*"):
+            if not _is_alive(left.name.split(".")[1]):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, ValueError):
+        return True  # somebody else's
+    return True
 
 
 def _writable(folder: Path) -> Path:

@@ -33,7 +33,8 @@ def fetched(
 
     engine = _engine(url)
     shown = engine.url.render_as_string(hide_password=True)
-    with tempfile.TemporaryDirectory(prefix="fetch-", dir=current().workspace.scratch()) as folder:
+    workspace = current().workspace
+    with tempfile.TemporaryDirectory(prefix=f"{workspace.scratch_name('fetch')}.", dir=workspace.scratch()) as folder:
         try:
             with engine.connect().execution_options(stream_results=True) as open_connection:
                 statement = sa.text(query) if query else _whole_table(open_connection, shown, columns)
