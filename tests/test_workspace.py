@@ -126,7 +126,7 @@ def test_a_read_only_workspace_cannot_be_prepared() -> None:
 def test_preparing_makes_the_folder(home: Path) -> None:
     """And leaves nothing in it but the empty scratch folder."""
     Workspace.here().prepare()
-    assert [path for path in home.rglob("*")] == [Workspace.here().scratch()]
+    assert list(home.rglob("*")) == [Workspace.here().scratch()]
 
 
 def test_the_scratch_folder_of_a_remote_workspace_is_on_this_disk() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from .artifacts import is_reference
 from .records import Records, RunRecord, StepRecord
+from .workspace import public
 
 
 def outcome(records: Records, run_id: str) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def outcome(records: Records, run_id: str) -> dict[str, Any]:
         "engine": run.engine,
         "state": run.state,
         "as_of": run.as_of,
-        "parameters": run.parameters,
+        "parameters": _public(run.parameters),
         "steps": [_step(step) for step in steps],
         "metrics": _metrics(steps, verdict),
         "verdict": verdict and {**verdict["facts"], "digest": verdict["digest"]},
@@ -28,8 +29,17 @@ def outcome(records: Records, run_id: str) -> dict[str, Any]:
         "started": run.started,
         "seconds": round(run.seconds, 3),
         "tags": run.tags,
-        "error": run.error,
+        "error": _public(run.error),
     }
+
+
+def _public(value: Any) -> Any:
+    """A JSON value whose texts show no password."""
+    if isinstance(value, dict):
+        return {key: _public(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_public(part) for part in value]
+    return public(value) if isinstance(value, str) else value
 
 
 def _step(step: StepRecord) -> dict[str, Any]:
@@ -45,7 +55,7 @@ def _step(step: StepRecord) -> dict[str, Any]:
     if step.map_key:
         shown["map_key"] = step.map_key
     if step.error and step.state != "succeeded":
-        shown |= {"error": step.error, "log": step.log}
+        shown |= {"error": _public(step.error), "log": step.log}
     return shown
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +23,11 @@ DEFAULT_HOME = ".ostinato"
 def is_remote(url: str) -> bool:
     """Whether `url` names something other than a path on this machine's disk."""
     return "://" in url and not url.startswith("file://")
+
+
+def public(text: str) -> str:
+    """A text without the credentials of the URLs in it."""
+    return re.sub(r"(\w://)[^/@\s]*@", r"\1***@", text)
 
 
 def local_path(url: str) -> Path:

@@ -167,6 +167,15 @@ def test_the_outcome_is_strict_json_with_the_promised_keys() -> None:
     assert Path(result["report"]).read_text().startswith("<!doctype html>")
 
 
+def test_a_password_in_a_parameter_is_shown_nowhere(home: Path) -> None:
+    """The outcome, the report and the list of runs hide it; the record keeps what a resumed run needs."""
+    url = "postgresql://ada:geheim@db/bank"
+    result = run(obstructed, obstacle=url, to=str(home / "posts"))
+    assert result["parameters"]["obstacle"] == "postgresql://***@db/bank"
+    assert "geheim" not in json.dumps(result) + Path(result["report"]).read_text()
+    assert records_of(str(home)).run(result["run_id"]).parameters["obstacle"] == url
+
+
 def test_resume_runs_only_what_did_not_finish(tmp_path: Path) -> None:
     """What succeeded is taken as it is; what failed and what waited behind it run."""
     obstacle, posts = tmp_path / "obstacle", tmp_path / "posts"

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ostinato import report
@@ -19,7 +19,6 @@ from ostinato.catalog import names
 from ostinato.errors import (
     DataError,
     OstinatoError,
-    ParameterError,
     PermanentError,
     StepLost,
     StepTimedOut,
@@ -28,7 +27,7 @@ from ostinato.errors import (
 from ostinato.graph import Guard, Node, Options, Pipeline, Step, reference
 from ostinato.outcome import outcome, references
 from ostinato.records import Records, RunRecord, describe_error
-from ostinato.runner import Request, execute, fill, records_of
+from ostinato.runner import Request, execute, fill, moment, records_of
 from ostinato.workspace import Workspace, write_text
 
 from .local_worker import Worker, interpreter_of
@@ -458,21 +457,6 @@ def _exit(code: int) -> str:
 
 def _span(task: Task) -> str:
     return str(timedelta(seconds=float(task.node.step.settings.timeout or 0)))
-
-
-def moment(given: str | date) -> datetime:
-    """A date or ISO time as an aware UTC time.
-
-    Raises:
-        ParameterError: it is neither.
-    """
-    try:
-        parsed = datetime.fromisoformat(given) if isinstance(given, str) else given
-    except ValueError:
-        raise ParameterError(f"{given!r} is no date: write 2026-03-01 or 2026-03-01T06:00:00+00:00.") from None
-    if not isinstance(parsed, datetime):
-        parsed = datetime(parsed.year, parsed.month, parsed.day)
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 
 @contextlib.contextmanager

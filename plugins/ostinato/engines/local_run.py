@@ -29,10 +29,10 @@ from ostinato.graph import Pipeline
 from ostinato.outcome import outcome
 from ostinato.provenance import tags
 from ostinato.records import RunRecord
-from ostinato.runner import records_of
+from ostinato.runner import moment, records_of
 from ostinato.workspace import Workspace
 
-from .local_play import Listener, Play, moment
+from .local_play import Listener, Play
 
 
 def run(

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ostinato.errors import ConfigurationError, OstinatoError, Unavailable, is_transient
-from ostinato.workspace import Workspace, whole
+from ostinato.workspace import Workspace, public, whole
 
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -223,11 +223,6 @@ def _wrong(uri: str, why: str) -> ConfigurationError:
         f"MLflow at {public(uri)} cannot be used: {public(why)}. Check MLFLOW_TRACKING_URI: "
         "sqlite:///<path>, postgresql+psycopg://…, or the http(s) address of an MLflow server."
     )
-
-
-def public(text: str) -> str:
-    """A text without the credentials of the URLs in it."""
-    return re.sub(r"(\w://)[^/@\s]*@", r"\1***@", text)
 
 
 def if_new(create: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

@@ -12,8 +12,9 @@ from urllib.parse import quote
 from ostinato.artifacts import Model
 from ostinato.context import Context, current
 from ostinato.errors import DataError
+from ostinato.workspace import public
 
-from .mlflow_connection import artifact_root, connected, if_new, public
+from .mlflow_connection import artifact_root, connected, if_new
 
 
 def log_metrics(values: Mapping[str, float], tags: Mapping[str, str], model: Model | None = None) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ostinato.errors import DataError, Unavailable, suggest
 from ostinato.tables import literal, parquet_sql, quote, require_columns
-from ostinato.workspace import filesystem, is_remote, local_path
+from ostinato.workspace import filesystem, is_remote, local_path, public
 
 from .databases import fetched, only
 
@@ -49,7 +49,7 @@ def opened(
     """
     import duckdb
 
-    shown = _without_password(source)
+    shown = public(source)
     try:
         with _table(connection, source, query, columns) as table:
             rows = connection.execute(f"DESCRIBE FROM {table}").fetchall()
@@ -95,13 +95,6 @@ def _is_file_url(source: str) -> bool:
     return "::" in source or protocol in fsspec.available_protocols()
 
 
-def _without_password(source: str) -> str:
-    if "@" not in source or "://" not in source:
-        return source
-    protocol, rest = source.split("://", 1)
-    return f"{protocol}://{rest.rsplit('@', 1)[1]}"
-
-
 # --- files ------------------------------------------------------------------------------------------------------
 
 
@@ -109,7 +102,7 @@ def _files(source: str) -> list[str]:
     """The files a source names, sorted; those of one kind where a folder holds several."""
     found = _remote_files(source) if is_remote(source) else _local_files(source)
     if not found:
-        raise DataError(f"{_without_password(source)} holds no Parquet or CSV file.")
+        raise DataError(f"{public(source)} holds no Parquet or CSV file.")
     kinds = {file: _kind(file) for file in found}
     for kind in ("parquet", "csv", "duckdb", "sqlite"):
         chosen = sorted(file for file in found if kinds[file] == kind)
@@ -141,9 +134,9 @@ def _remote_files(source: str) -> list[str]:
         else:
             names = files.glob(path) if any(char in path for char in "*?[") else [path] if files.exists(path) else []
     except (OSError, ImportError) as error:
-        raise Unavailable(f"{_without_password(source)} cannot be reached: {_first_line(error)}") from error
+        raise Unavailable(f"{public(source)} cannot be reached: {_first_line(error)}") from error
     if not names:
-        raise DataError(f"There is nothing at {_without_password(source)}.")
+        raise DataError(f"There is nothing at {public(source)}.")
     return [name if "://" in name else f"{protocol}://{name}" for name in names]
 
 
