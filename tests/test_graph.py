@@ -1015,3 +1015,10 @@ def test_pipelines_and_steps_show_where_they_live() -> None:
     assert repr(load) == f"<step {__name__}:load>"
     assert repr(pipeline(everything)) == f"<pipeline {__name__}:everything>"
     assert isinstance(pipeline(everything), Pipeline)
+
+
+def test_a_lambda_needs_a_name_in_a_pipeline() -> None:
+    """A name is what people see in every engine."""
+    nameless = step(lambda: 5)
+    with pytest.raises(PipelineError, match="<lambda> is no name for a step"):
+        traced(lambda: nameless())

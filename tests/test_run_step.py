@@ -325,7 +325,7 @@ def test_a_strangers_error_leaves_its_traceback_in_the_log(worker: Worker, tmp_p
 def test_a_worker_ends_when_its_input_closes(worker: Worker) -> None:
     """Idle or not."""
     worker.send("double", {"value": 4})
-    worker.events()
+    assert worker.events()[-1]["event"] == "done"
     assert worker.process.stdin is not None
     worker.process.stdin.close()
     worker.process.wait(5)

@@ -6,6 +6,7 @@ beside it. A digest says *same content*, not same bytes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .context import current
 from .errors import ContractError, DataError, suggest
-from .workspace import is_remote, local_path, read_text, to_uri, write_json, write_text
+from .workspace import filesystem, is_remote, local_path, read_text, to_uri, write_json, write_text
 
 if TYPE_CHECKING:
     import pandas
@@ -82,6 +83,13 @@ def write_manifest(place: str, kind: str, digest: str, facts: Mapping[str, Any],
     context = current()
     producer = {"run": context.run_id, "pipeline": context.pipeline, "step": context.step}
     write_json(place + MANIFEST, {"kind": kind, "digest": digest, "facts": dict(facts), "producer": producer, **more})
+
+
+def forget_manifest(place: str) -> None:
+    """Let what lies at `place` count as unfinished until its manifest is written anew."""
+    files, path = filesystem(place + MANIFEST)
+    with contextlib.suppress(FileNotFoundError):
+        files.rm_file(path)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,9 @@ class Options:
         retries: how often the engine tries again after a transient error.
         backoff: seconds before the first retry; doubled for each further one.
         timeout: seconds, or text like "90s", "15m", "1h30m"; the step is killed when it takes longer.
-        effect: what happens outside the workspace: "none", "idempotent" (may be repeated) or "once" (must not).
+        effect: what happens outside the workspace: "none", "idempotent" (may be repeated) or "once" (must not). A step
+            that is recorded as done once is not called again; one that was killed before its record was written is, and
+            finds its effect by `context.current().key`.
         python: another interpreter, the one named by `OSTINATO_PYTHON_<NAME>`.
         airflow: options passed to Airflow's operator as they are.
         prefect: options passed to Prefect's task as they are.

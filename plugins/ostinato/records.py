@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine, MetaData, Table
 
 SCHEMA_VERSION = 1
-RUN_STATES = ("running", "waiting", "succeeded", "failed", "cancelled")
-STEP_STATES = ("pending", "running", "waiting", "retrying", "succeeded", "failed", "skipped", "cancelled")
 
 
 @functools.cache
@@ -78,7 +76,10 @@ def _schema() -> tuple[MetaData, dict[str, Table]]:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One step of a run, or one item of a mapped step; `output` is the step's result as JSON."""
+    """One step of a run, or one item of a mapped step; `output` is the step's result as JSON.
+
+    States: pending, running, waiting, retrying, succeeded, failed, skipped, cancelled.
+    """
 
     step: str
     map_key: str
@@ -101,7 +102,7 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run of a pipeline."""
+    """One run of a pipeline; states: running, waiting, succeeded, failed, cancelled."""
 
     run_id: str
     pipeline: str

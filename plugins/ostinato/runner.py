@@ -38,7 +38,7 @@ class Request:
     """One execution of a step, as JSON: what an engine hands to a worker process, a pod or itself.
 
     `function` is an import path; `inputs` are literals and references, all promises filled; `as_of` is ISO text;
-    `records` False leaves no trace (a question to a function rather than a step).
+    `recorded` False leaves no trace (a question to a function rather than a step).
     """
 
     function: str
@@ -118,10 +118,14 @@ def execute(
     return output
 
 
-@functools.lru_cache(maxsize=8)
 def records_of(home: str) -> Records:
     """The records of a workspace, connected once in a process."""
-    return Records(Workspace(home).records_url)
+    return _connected(Workspace(home).records_url)
+
+
+@functools.lru_cache(maxsize=8)
+def _connected(url: str) -> Records:
+    return Records(url)
 
 
 def _call(request: Request, emit: Emit, resolve: Resolve, function: Callable[..., Any] | None) -> Any:
@@ -151,7 +155,7 @@ def _call(request: Request, emit: Emit, resolve: Resolve, function: Callable[...
     arguments = {name: _open(called, name, value) for name, value in request.inputs.items()}
     with running_context.running(context):
         result = called.function(**arguments)
-    return _close(request.step, result, called.hints.get("return", Any))
+    return _checked(request.step, result, called.hints.get("return", Any))
 
 
 _NO_OPTIONS = Options()
@@ -219,7 +223,7 @@ def _typed(value: Any) -> Any:
     return value
 
 
-def _close(step: str, result: Any, wanted: Any) -> Any:
+def _checked(step: str, result: Any, wanted: Any) -> Any:
     """A result as JSON of at most 8 KiB, or a sentence on what it should have been."""
     plain = bare(wanted)
     is_artifact = isinstance(plain, type) and issubclass(plain, Artifact)

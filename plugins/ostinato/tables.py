@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from .artifacts import Artifact, digest_of, write_manifest
+from .artifacts import Artifact, digest_of, forget_manifest, write_manifest
 from .context import current
 from .errors import ConfigurationError, ContractError, DataError, suggest
 from .workspace import filesystem, is_remote, local_path, to_uri, whole
@@ -124,6 +124,7 @@ class Dataset(Artifact):
         """
         context = current()
         place = f"{context.folder}/{name}.parquet"
+        forget_manifest(place)  # an old one must not vouch for new data
         with whole(place, context.workspace.scratch()) as part:
             connection.execute(f"COPY ({query}) TO {literal(str(part))} (FORMAT parquet, COMPRESSION lz4)")
             measured = _measure(connection, parquet_sql(connection, [str(part)], partitions=False), time)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 from .artifacts import Artifact
 from .errors import PipelineError
-from .graph import Graph, Guard, Node, Options, Pipeline, Step, hints_of, owners, tracing
+from .graph import NAME, Graph, Guard, Node, Options, Pipeline, Step, hints_of, owners, tracing
 from .handle import Handle, bare, describe, where
 
 R = TypeVar("R")
@@ -62,6 +62,8 @@ class _Trace:
             if chosen in self.nodes:
                 raise PipelineError(f"{where()}two steps are called {chosen!r}; give one another name.")
             return chosen
+        if not NAME.fullmatch(default):
+            raise PipelineError(f"{where()}{default} is no name for a step: write def, or with_options(name=…).")
         name, count = default, 1
         while name in self.nodes:
             count += 1

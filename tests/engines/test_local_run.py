@@ -16,7 +16,7 @@ import pytest
 
 from engines import stories
 from engines.stories import STORIES, Story
-from ostinato import each, pipeline, step
+from ostinato import each, pipeline, step, when
 from ostinato.engines.local_run import bury, resume, run
 from ostinato.errors import ParameterError, PipelineError, UnknownName, UsageError
 from ostinato.runner import records_of
@@ -338,6 +338,28 @@ def test_a_run_killed_at_any_moment_and_resumed_tells_the_same_story(tmp_path: P
         assert new[0].state == "succeeded"
         assert states_of(resume(new[0].run_id))["total"] == "succeeded"
         assert output_of(resume(new[0].run_id), "total") == 14
+
+
+@step
+def opinion() -> dict[str, bool]:
+    """A flag that is none."""
+    return {"good": "perhaps"}  # type: ignore[dict-item]
+
+
+@pipeline
+def undecided() -> None:
+    """Branches on what is neither true nor false."""
+    with when(opinion()["good"]):
+        stories.number(1)
+    stories.number.with_options(name="free")(2)
+
+
+def test_a_flag_that_is_neither_true_nor_false_fails_its_branch_and_nothing_else() -> None:
+    """No side may be skipped silently."""
+    result = run(undecided)
+    assert states_of(result) == {"opinion": "succeeded", "number": "failed", "free": "succeeded"}
+    message = next(one["error"]["message"] for one in result["steps"] if one["name"] == "number")
+    assert message == "opinion.good decides what runs, and is 'perhaps' instead of true or false."
 
 
 @pipeline

@@ -16,7 +16,9 @@ from typing import Any
 from ostinato import report
 from ostinato.artifacts import Artifact, is_reference
 from ostinato.catalog import names
+from ostinato.drawing import spell
 from ostinato.errors import (
+    ContractError,
     DataError,
     OstinatoError,
     PermanentError,
@@ -201,6 +203,13 @@ class Play:
         return changed
 
     def _decide(self, node: Node) -> None:
+        try:
+            self._begin(node)
+        except OstinatoError as error:  # what it reads is not there, or no flag
+            self.records.write_step(self.record.run_id, node.name, state="failed", error=describe_error(error))
+            self._end(node, "failed")
+
+    def _begin(self, node: Node) -> None:
         verdict = self._fate(node)
         if verdict is not None:
             self._end(node, verdict)
@@ -228,18 +237,20 @@ class Play:
         return None if self._open(node.guards) else "skipped"
 
     def _open(self, guards: tuple[Guard, ...]) -> bool:
-        return all(
-            self.states.get(guard.flag.get("$step", ""), "succeeded") == "succeeded"
-            and self._fill(guard.flag) is guard.expected
-            for guard in guards
-        )
+        for guard in guards:
+            if self.states.get(guard.flag.get("$step", ""), "succeeded") != "succeeded":
+                return False
+            flag = self._fill(guard.flag)
+            if not isinstance(flag, bool):
+                raise ContractError(f"{spell(guard.flag)} decides what runs, and is {flag!r} instead of true or false.")
+            if flag is not guard.expected:
+                return False
+        return True
 
     def _spread(self, node: Node) -> None:
         over = self._fill(node.over)
         if not isinstance(over, list):
-            error = DataError(f"{node.name!r} runs over a list, and got {str(over)[:80]}.")
-            self.records.write_step(self.record.run_id, node.name, state="failed", error=describe_error(error))
-            return self._end(node, "failed")
+            raise DataError(f"{node.name!r} runs over a list, and got {str(over)[:80]}.")
         if not over:
             self.results[node.name] = []
             return self._end(node, "skipped")
