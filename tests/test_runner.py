@@ -90,7 +90,6 @@ def prepared(home: Path) -> Iterator[None]:
     home.mkdir()
     yield
     records_of(str(home)).close()
-    records_of.cache_clear()
 
 
 def request(name: str, inputs: dict[str, Any], **more: Any) -> Request:
