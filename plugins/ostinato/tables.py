@@ -124,10 +124,10 @@ class Dataset(Artifact):
         """
         context = current()
         place = f"{context.folder}/{name}.parquet"
-        forget_manifest(place)  # an old one must not vouch for new data
         with whole(place, context.workspace.scratch()) as part:
             connection.execute(f"COPY ({query}) TO {literal(str(part))} (FORMAT parquet, COMPRESSION lz4)")
             measured = _measure(connection, parquet_sql(connection, [str(part)], partitions=False), time)
+            forget_manifest(place)  # an old one must not vouch for the new data
         facts, digest, schema = measured
         write_manifest(place, "Dataset", digest, facts, schema=schema)
         return cls(to_uri(place), digest, facts)

@@ -166,7 +166,7 @@ def test_a_clean_sample_is_exact_and_breaks_no_rule(rows: int, seed: int, days: 
     reported = table["fraud_reported_at"].to_numpy()
     assert table.num_rows == sample.rows == rows
     assert len(np.unique(table["tx_id"].to_numpy())) == rows
-    assert (np.diff(times) >= np.timedelta64(0)).all()
+    assert (np.diff(times) >= np.timedelta64(0, "us")).all()
     assert times[0] == np.datetime64(sample.first)
     assert times[-1] == np.datetime64(sample.last)
     assert times[0] >= np.datetime64("2026-01-01")
