@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .context import current
@@ -87,6 +88,9 @@ def write_manifest(place: str, kind: str, digest: str, facts: Mapping[str, Any],
 
 def forget_manifest(place: str) -> None:
     """Let what lies at `place` count as unfinished until its manifest is written anew."""
+    if not is_remote(place):
+        Path(place + MANIFEST).unlink(missing_ok=True)
+        return
     files, path = filesystem(place + MANIFEST)
     with contextlib.suppress(FileNotFoundError):
         files.rm_file(path)
