@@ -9,8 +9,7 @@ OstinatoError
 │   │   ├── MissingPackage    an optional dependency is not installed
 │   │   └── ConfigurationError  environment, workspace or records cannot be used as configured
 │   ├── DataError             the data is not what the step needs
-│   ├── ContractError         a step broke a promise: wrong type, too large a result, not JSON
-│   └── Cancelled             somebody stopped the run
+│   └── ContractError         a step broke a promise: wrong type, too large a result, not JSON
 └── TransientError            the engine may try again
     ├── Unavailable           a service did not answer or was busy
     ├── StepTimedOut          the step did not end in its time and was killed
@@ -81,10 +80,6 @@ class DataError(PermanentError):
 
 class ContractError(PermanentError):
     """A step broke a promise: a wrong type, too large a result, something that is not JSON."""
-
-
-class Cancelled(PermanentError):
-    """Somebody stopped the run."""
 
 
 class Unavailable(TransientError):
