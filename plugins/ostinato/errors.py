@@ -95,11 +95,13 @@ class StepLost(TransientError):
 
 
 def suggest(name: str, valid: Iterable[str], *, most: int = 20) -> str:
-    """`Did you mean 'amount'? Valid: 'amount', 'card'.`; long lists are cut after `most` names."""
+    """`Did you mean 'amount'? Valid: 'amount', 'card'.`; long lists are cut after `most` names, or left out at 0."""
     names = list(dict.fromkeys(valid))
     folded = {known.casefold(): known for known in names}
     close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
     hint = f"Did you mean {folded[close[0]]!r}? " if close else ""
+    if most == 0:
+        return hint.rstrip()
     listed = ", ".join(repr(known) for known in names[:most])
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{hint}Valid: {listed or 'none'}{more}."
