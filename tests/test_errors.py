@@ -34,7 +34,7 @@ ALL = [kind for kind in vars(errors).values() if isinstance(kind, type) and issu
 def test_every_error_is_in_the_tree_of_the_docstring_with_a_sentence(kind: type[OstinatoError]) -> None:
     """The drawn tree is the whole tree, and every error explains itself."""
     assert kind.__name__ in (errors.__doc__ or "")
-    assert (kind.__doc__ or "").endswith(".")
+    assert (kind.__doc__ or "").rstrip().endswith(".")
 
 
 @pytest.mark.parametrize("kind", set(ALL) - {OstinatoError}, ids=lambda kind: kind.__name__)

@@ -174,6 +174,21 @@ class Verdict(_Document):
 
 
 @dataclass(frozen=True)
+class Validation(_Document):
+    """A table against its suite: what was found of each rule.
+
+    `facts`: `suite`, `subject` (whose history it belongs to), `outcome` (passed, warned or stopped), counts of `rules`
+    by outcome, `rows`, `quarantined`, `share`, `warnings`, `page` and `docs` (URIs), and `quarantine`, the Dataset of
+    the rows set aside, where there are some.
+    """
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any], facts: Mapping[str, Any], name: str = "validation") -> Validation:
+        """Write down what was found as this step's output `name`."""
+        return cls._save(name, dict(found), facts)
+
+
+@dataclass(frozen=True)
 class Report(Artifact):
     """A page for people."""
 

@@ -14,6 +14,11 @@ from .catalog import find_pipeline, names, pipelines_in
 from .errors import OstinatoError, UsageError
 from .graph import Pipeline
 
+SUITES = (".yaml", ".yml")
+# What a file must say to be looked at, by how its name ends.
+_SAID = {".py": r"^\s*@(\w+\.)?pipeline\b", **dict.fromkeys(SUITES, r"^\ufeff?[\"']?expectations[\"']?\s*:")}
+_OTHERS = frozenset({"site-packages", "node_modules", "__pycache__"})
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -25,7 +30,7 @@ class Finding:
 
 
 def check_all(path: str | None = None) -> Iterator[Finding]:
-    """The installation, then the pipelines of `path` (a file or folder), or the ready-made ones."""
+    """The installation, then the pipelines and suites of `path` (a file or folder), or the ready-made pipelines."""
     if path is not None and not Path(path).exists():
         raise UsageError(f"There is no file or folder {path}.")
     yield _installation()
@@ -58,27 +63,48 @@ def _python() -> Finding:
 
 
 def _files(path: Path) -> Iterator[Finding]:
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*.py") if _may_define_one(file, path))
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if _is_ours(file, path))
     if not files:
-        yield Finding(str(path), False, "no file in it defines a pipeline")
+        yield Finding(str(path), False, "no file in it defines a pipeline or is a suite")
     for file in files:
-        try:
-            found = pipelines_in(str(file))
-        except (Exception, SystemExit) as error:
-            yield Finding(str(file), False, f"cannot be imported: {type(error).__name__}: {error}")
-            continue
-        if not found:
-            yield Finding(str(file), False, "defines no pipeline")
-        for name in found:
-            yield _pipeline(f"{file}:{name}")
+        yield from _suite(file) if file.suffix in SUITES else _pipelines(file)
 
 
-def _may_define_one(file: Path, folder: Path) -> bool:
-    """Only a file that says @pipeline is imported, and none of an environment's."""
+def _is_ours(file: Path, folder: Path) -> bool:
+    """Only a file that says @pipeline is imported, or `expectations:` read, and none of an environment's."""
+    said = _SAID.get(file.suffix)
     folders = file.relative_to(folder).parts
-    if "site-packages" in folders or any(part.startswith(".") for part in folders):
+    if said is None or _OTHERS.intersection(folders) or any(part.startswith(".") for part in folders):
         return False
-    return re.search(r"^\s*@(\w+\.)?pipeline\b", file.read_text(errors="replace"), re.MULTILINE) is not None
+    return file.is_file() and re.search(said, file.read_text(errors="replace"), re.MULTILINE) is not None
+
+
+def _pipelines(file: Path) -> Iterator[Finding]:
+    try:
+        found = pipelines_in(str(file))
+    except (Exception, SystemExit) as error:
+        yield Finding(str(file), False, f"cannot be imported: {type(error).__name__}: {error}")
+        return
+    if not found:
+        yield Finding(str(file), False, "defines no pipeline")
+    for name in found:
+        yield _pipeline(f"{file}:{name}")
+
+
+def _suite(file: Path) -> Iterator[Finding]:
+    """Each problem of a suite, with its line, or how many rules it has."""
+    from .suites.reading import SuiteError, read_suite
+
+    try:
+        rules = len(read_suite(str(file)).rules)
+    except SuiteError as error:
+        for problem in error.problems:
+            said = problem.removeprefix(f"{file}:").lstrip()
+            yield Finding(str(file), False, re.sub(r"^(\d+): ", r"line \1: ", said))
+    except OstinatoError as error:
+        yield Finding(str(file), False, str(error))
+    else:
+        yield Finding(str(file), True, f"{rules} rule{'s' if rules > 1 else ''}")
 
 
 def _pipeline(name: str) -> Finding:

@@ -168,8 +168,9 @@ def _parameters(given: Sequence[str]) -> dict[str, str]:
 
 def _tell(people: Console, result: Mapping[str, Any]) -> None:
     """How a run ended, for people: failures first, the report's place last."""
+    from .markup import number
     from .records import sentence
-    from .report import decision, number
+    from .report import decision, validated
 
     for step in result["steps"]:
         if step.get("error"):
@@ -182,6 +183,11 @@ def _tell(people: Console, result: Mapping[str, Any]) -> None:
     width = max((len(name) for name in result["metrics"]), default=0)
     for name, value in result["metrics"].items():
         people.print(f"{_escaped(name):<{width}}  [bold]{number(value)}[/]", soft_wrap=True)
+    for facts in result["validations"]:
+        people.print(f"[bold]data[/]      {_escaped(validated(facts))}", soft_wrap=True)
+        for warning in facts["warnings"]:
+            people.print(f"[yellow]warning[/]   {_escaped(warning)}", soft_wrap=True)
+        people.print(f"          {_escaped(facts['page'])}", soft_wrap=True)
     people.print(f"[bold]decision[/]  {_escaped(decision(result))}", soft_wrap=True)
     people.print(f"[bold]report[/]    {_escaped(result['report'])}", soft_wrap=True)
     if result["state"] != "succeeded":
@@ -229,7 +235,7 @@ def _run_row(result: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _show_run(result: Mapping[str, Any]) -> None:
     from .records import sentence
-    from .report import decision
+    from .report import decision, validated
 
     typer.echo(f"{result['run_id']}  {result['pipeline']}  {result['state']}  as of {result['as_of']}\n")
     rows = [
@@ -247,6 +253,8 @@ def _show_run(result: Mapping[str, Any]) -> None:
     for step in result["steps"]:
         if step.get("error"):
             typer.echo(f"\n{step['name']}: {sentence(step['error'])}")
+    for facts in result["validations"]:
+        typer.echo(f"\ndata: {validated(facts)}\n{facts['page']}")
     typer.echo(f"\n{decision(result)}\nreport: {result['report']}")
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .errors import ConfigurationError
@@ -22,6 +22,11 @@ from .workspace import Workspace
 
 Emit = Callable[[dict[str, Any]], None]
 Resolve = Callable[[str], str | None]
+
+
+def today() -> datetime:
+    """The UTC day it is, 0:00; for whoever starts a run, never for a step."""
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _say_nothing(_: dict[str, Any]) -> None:
@@ -41,7 +46,8 @@ def from_environment(name: str) -> str | None:
 class Context:
     """The running step, as the step sees it.
 
-    `as_of` is an aware UTC time or None outside a run; `key` identifies this piece of work across retries and
+    `as_of` is an aware UTC time or None outside a run; `day` is the UTC day on which the run began, 0:00, and `horizon`
+    the moment before which everything that has happened lies; `key` identifies this piece of work across retries and
     resumes; `folder` is where its outputs belong; `tags` are the run's code version and environment.
     """
 
@@ -53,6 +59,7 @@ class Context:
     map_key: str = ""
     attempt: int = 1
     as_of: datetime | None = None
+    day: datetime = field(default_factory=lambda: today())
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     emit: Emit = _say_nothing
@@ -62,6 +69,12 @@ class Context:
     def key(self) -> str:
         """Run, step and map key: the idempotency key of an effect."""
         return "/".join(part for part in (self.run_id, self.step, self.map_key) if part)
+
+    @property
+    def horizon(self) -> datetime:
+        """The end of `day`, or `as_of` where that is later: a row of a later time is broken."""
+        tomorrow = self.day + timedelta(days=1)
+        return max(tomorrow, self.as_of) if self.as_of else tomorrow
 
     @property
     def folder(self) -> str:

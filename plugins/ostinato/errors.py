@@ -9,6 +9,8 @@ OstinatoError
 │   │   ├── MissingPackage    an optional dependency is not installed
 │   │   └── ConfigurationError  environment, workspace or records cannot be used as configured
 │   ├── DataError             the data is not what the step needs
+│   │   └── ValidationFailed  a table does not meet its suite
+│   ├── RuleBroken            a rule of a suite could not be evaluated: neither met nor failed
 │   └── ContractError         a step broke a promise: wrong type, too large a result, not JSON
 └── TransientError            the engine may try again
     ├── Unavailable           a service did not answer or was busy
@@ -25,7 +27,12 @@ from typing import Any
 
 
 class OstinatoError(Exception):
-    """The root: `except OstinatoError` catches all that is ours."""
+    """The root: `except OstinatoError` catches all that is ours.
+
+    `evidence` may be a reference (JSON) to what a person will want to look at; it is recorded with the error.
+    """
+
+    evidence: dict[str, Any] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, (type(self), *self.args), self.__dict__
@@ -76,6 +83,14 @@ class ConfigurationError(UsageError):
 
 class DataError(PermanentError):
     """The data is not what the step needs."""
+
+
+class ValidationFailed(DataError):
+    """A table does not meet its suite."""
+
+
+class RuleBroken(PermanentError):
+    """A rule of a suite could not be evaluated, so nobody knows whether the table meets it."""
 
 
 class ContractError(PermanentError):

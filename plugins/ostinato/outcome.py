@@ -25,6 +25,7 @@ def outcome(records: Records, run_id: str) -> dict[str, Any]:
         "metrics": _metrics(steps, verdict),
         "verdict": verdict and {**verdict["facts"], "digest": verdict["digest"]},
         "model": _last(steps, "Model"),
+        "validations": [{"step": step.step, **found["facts"]} for step in steps for found in validations(step)],
         "report": run.report,
         "started": run.started,
         "seconds": round(run.seconds, 3),
@@ -73,11 +74,17 @@ def _in_graph_order(run: RunRecord, steps: list[StepRecord]) -> list[StepRecord]
 
 
 def references(value: Any) -> list[dict[str, Any]]:
-    """Every reference in a step's result, in order."""
+    """Every reference in a step's result, in order, each before those among its own facts."""
     if is_reference(value):
-        return [dict(value)]
+        return [dict(value), *references(dict(value["facts"]))]
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return [reference for part in parts for reference in references(part)]
+
+
+def validations(step: StepRecord) -> list[dict[str, Any]]:
+    """What a step found of its table, whether it went on or stopped for it."""
+    evidence = (step.error or {}).get("evidence") if step.state != "succeeded" else None
+    return [reference for reference in references([step.output, evidence]) if reference["kind"] == "Validation"]
 
 
 def _last(steps: list[StepRecord], kind: str) -> dict[str, Any] | None:

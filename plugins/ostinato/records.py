@@ -299,12 +299,19 @@ def describe_error(error: BaseException) -> dict[str, Any]:
 
     kind = type(error)
     frames = traceback.extract_tb(error.__traceback__)
+    evidence = getattr(error, "evidence", None)
     return {
         "type": kind.__qualname__ if kind.__module__ in ("builtins", "ostinato.errors") else _full_name(kind),
         "message": str(error)[:4000],
         "transient": is_transient(error),
         "where": f"{frames[-1].filename}:{frames[-1].lineno}" if frames else None,
+        **({"evidence": evidence} if evidence else {}),
     }
+
+
+def day_of(moment: float) -> str:
+    """The UTC day of a recorded moment."""
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d}"
 
 
 def sentence(error: Mapping[str, Any]) -> str:

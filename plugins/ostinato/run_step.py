@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--step", metavar="NAME", help="its name in the run (default: the function's)")
     parser.add_argument("--map-key", metavar="KEY", default="", help="which item of a mapped step")
     parser.add_argument("--as-of", metavar="TIME", help="the moment the run stands for, ISO 8601")
+    parser.add_argument("--day", metavar="DATE", help="the UTC day on which the run began (default: today)")
     parser.add_argument("--effect", choices=("none", "idempotent", "once"), default="none")
     parser.add_argument("--home", metavar="PLACE", help="the workspace (default: OSTINATO_HOME or .ostinato)")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
@@ -60,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         home=workspace.home,
         map_key=given.map_key,
         as_of=given.as_of,
+        day=given.day,
         effect=given.effect,
         engine="process",
     )

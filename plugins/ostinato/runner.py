@@ -23,7 +23,7 @@ from typing import Any, get_args, get_origin
 from . import context as running_context
 from .artifacts import Artifact, is_reference
 from .catalog import import_path
-from .context import Context, Emit, Resolve, from_environment
+from .context import Context, Emit, Resolve, from_environment, today
 from .errors import ContractError, ParameterError, UsageError
 from .graph import Effect, Options, Step
 from .handle import bare
@@ -37,8 +37,9 @@ LARGEST_RESULT = 8 * 1024  # bytes of JSON that may cross a step boundary
 class Request:
     """One execution of a step, as JSON: what an engine hands to a worker process, a pod or itself.
 
-    `function` is an import path; `inputs` are literals and references, all promises filled; `as_of` is ISO text;
-    `recorded` False leaves no trace (a question to a function rather than a step).
+    `function` is an import path; `inputs` are literals and references, all promises filled; `as_of` and `day` (the UTC
+    day on which the run began) are ISO text; `recorded` False leaves no trace (a question to a function rather than a
+    step).
     """
 
     function: str
@@ -51,6 +52,7 @@ class Request:
     map_key: str = ""
     attempt: int = 1
     as_of: str | None = None
+    day: str | None = None
     effect: Effect = "none"
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -140,6 +142,7 @@ def _call(request: Request, emit: Emit, resolve: Resolve, function: Callable[...
         map_key=request.map_key,
         attempt=request.attempt,
         as_of=None if request.as_of is None else moment(request.as_of),
+        day=today() if request.day is None else moment(request.day),
         parameters=request.parameters,
         tags=request.tags,
         emit=emit,

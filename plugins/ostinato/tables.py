@@ -157,13 +157,25 @@ class Dataset(Artifact):
         facts, digest, _ = _measure(connection, narrowed.sql(connection), column)
         return Dataset(self.uri, digest, {**facts, "where": conditions})
 
-    def sql(self, connection: duckdb.DuckDBPyConnection) -> str:
-        """The table as something to select FROM."""
+    def sql(self, connection: duckdb.DuckDBPyConnection, number: str | None = None) -> str:
+        """The table as something to select FROM.
+
+        Args:
+            number: a further column of this name tells the row's place in its file, the same in every query.
+
+        Raises:
+            DataError: the data is gone; or the table has a column `file_row_number`, which hides DuckDB's own.
+        """
         if not is_remote(self.uri) and not local_path(self.uri).exists():
             raise DataError(f"{self.uri} is gone.")
         table = parquet_sql(connection, [self.uri], partitions=False)
         conditions = [_condition(condition) for condition in self.facts.get("where", ())]
-        return f"(FROM {table} WHERE {' AND '.join(conditions)})" if conditions else table
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        if number is None:
+            return f"(FROM {table}{where})" if where else table
+        if "file_row_number" in map(str.casefold, self.schema):
+            raise DataError(f"{self.uri} has a column 'file_row_number', so its rows cannot be numbered; rename it.")
+        return f"(SELECT *, file_row_number AS {quote(number)} FROM {table}{where})"
 
     def view(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
         """Make the table readable as the view `name`."""
@@ -197,6 +209,14 @@ class Dataset(Artifact):
     def to_pandas(self, columns: Sequence[str] | None = None, order_by: Sequence[str] = ()) -> pandas.DataFrame:
         """All rows in memory, as pandas; in no defined order unless `order_by` is given."""
         return self.to_arrow(columns, order_by).to_pandas()
+
+
+def free_name(wanted: str, taken: Iterable[str]) -> str:
+    """A column's name like `wanted` that none of `taken` has; SQL does not tell `Age` from `age`."""
+    folded = {name.casefold() for name in taken}
+    while wanted.casefold() in folded:
+        wanted = f"_{wanted}"
+    return wanted
 
 
 def require_columns(have: Iterable[str], wanted: Iterable[str], where: str) -> None:

@@ -172,6 +172,7 @@ class Play:
             home=self.workspace.home,
             pipeline=self.record.pipeline,
             as_of=self.record.as_of,
+            day=f"{datetime.fromtimestamp(self.record.started, UTC):%Y-%m-%d}",
             parameters=self.record.parameters,
             tags=self.record.tags,
             recorded=False,

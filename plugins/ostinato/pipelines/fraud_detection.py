@@ -10,6 +10,7 @@ from ostinato.steps.data import TimeUnit, day_after_last_event, load
 from ostinato.steps.features import Columns, fraud_features
 from ostinato.steps.models import evaluate, train
 from ostinato.steps.release import register
+from ostinato.steps.validation import validate
 from ostinato.steps.windows import split_by_time
 from ostinato.tracing import when
 
@@ -19,6 +20,51 @@ class Features:
     """What the model sees beyond the generated features: `extra` names columns of the table."""
 
     extra: list[str] = field(default_factory=list)
+
+
+def usual_rules(columns: Columns) -> dict[str, Any]:
+    """What transactions must be like where no suite is named; the same shape as a suite's YAML."""
+    largest = 900_000_000_000  # the features' limit; NaN is greater than any number
+    return {
+        "dataset": "transactions",
+        "key": columns.id,
+        "expectations": [
+            {"column_values_to_be_unique": columns.id, "on_fail": "quarantine"},
+            {
+                "column_values_to_not_be_null": [
+                    columns.id,
+                    columns.time,
+                    columns.card,
+                    columns.terminal,
+                    columns.amount,
+                ],
+                "on_fail": "quarantine",
+            },
+            {
+                "column_values_to_be_between": {"column": columns.time, "max_value": "{{ day + 1d }}"},
+                "on_fail": "quarantine",
+                "why": "what is later than the day of the run has not happened",
+            },
+            {
+                "column_values_to_be_between": {"column": columns.amount, "min_value": 0, "max_value": largest},
+                "on_fail": "quarantine",
+            },
+            {"column_values_to_be_in_set": {"column": columns.label, "value_set": [0, 1]}, "on_fail": "quarantine"},
+            {
+                "column_max_to_be_between": {"column": columns.time, "min_value": "{{ as_of - 2d }}"},
+                "severity": "warning",
+                "why": "the table should reach up to the moment the run stands for",
+            },
+            {
+                "table_row_count_to_be_between": {
+                    "min_value": "{{ last.rows * 0.5 }}",
+                    "max_value": "{{ last.rows * 2 }}",
+                },
+                "severity": "warning",
+                "why": "against the last run that succeeded",
+            },
+        ],
+    }
 
 
 def day_after_last_transaction(source: str, columns: Columns, query: str | None, time_unit: TimeUnit) -> str:
@@ -32,6 +78,8 @@ def fraud_detection(
     query: str | None = None,
     columns: Columns = Columns(),  # noqa: B008  (frozen)
     time_unit: TimeUnit = "auto",
+    suite: str | None = None,
+    max_quarantine: float | None = None,
     label_delay_days: int = 7,
     labels: Literal["delayed", "complete"] = "delayed",
     train_days: int | None = None,
@@ -52,6 +100,10 @@ def fraud_detection(
         query: SQL, where the source is a database with more than one table.
         columns: what the columns are called; no other column is read.
         time_unit: of times given as epochs.
+        suite: the rules the table must meet, a YAML file (see `ostinato suite draft`); by default the usual ones: ids
+            unique, times not in the future, amounts from 0, labels 0 or 1, nothing missing, fresh, as long as before.
+        max_quarantine: the largest share of rows that may be set aside for breaking them, 0 to 1; the suite's own, or
+            0.01, by default.
         label_delay_days: how long it takes until a transaction's label is known.
         labels: "delayed" where the latest labels are still missing; "complete" where all are final.
         train_days: how many days to train on; all there are by default.
@@ -79,9 +131,13 @@ def fraud_detection(
         more_columns=features.extra,
         time=columns.time,
         time_unit=time_unit,
+        broken_times="keep",
+    )
+    checked = validate(
+        transactions, suite=suite, default=usual_rules(columns), subject=source, max_quarantine=max_quarantine
     )
     table = fraud_features(
-        transactions,
+        checked,
         columns=columns,
         label_delay_days=label_delay_days,
         test_days=test_days,

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from .features import fraud_features
     from .models import evaluate, train
     from .release import register
+    from .validation import validate
     from .windows import split_by_time
 
-__all__ = ["evaluate", "fraud_features", "load", "register", "split_by_time", "train"]
+__all__ = ["evaluate", "fraud_features", "load", "register", "split_by_time", "train", "validate"]
 
 _PLACES = {
     "evaluate": "models",
@@ -21,6 +22,7 @@ _PLACES = {
     "register": "release",
     "split_by_time": "windows",
     "train": "models",
+    "validate": "validation",
 }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from ostinato.context import current
 from ostinato.errors import DataError
 from ostinato.graph import step
-from ostinato.tables import Dataset, duck, literal, quote
+from ostinato.tables import Dataset, duck, free_name, literal, quote
 
 from .sources import Source, opened, select
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import duckdb
 
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
+BrokenTimes = Literal["refuse", "keep"]
 _MICROSECONDS = {"s": 1_000_000.0, "ms": 1_000.0, "us": 1.0, "ns": 0.001}
 
 
@@ -29,6 +30,7 @@ def load(
     more_columns: Sequence[str] = (),
     time: str | None = None,
     time_unit: TimeUnit = "auto",
+    broken_times: BrokenTimes = "refuse",
 ) -> Dataset:
     """Take a snapshot of a table; rows at or after the run's `as_of` are left out.
 
@@ -40,6 +42,9 @@ def load(
         more_columns: columns to read beside those.
         time: the event-time column: timestamps, dates, ISO text or epochs; becomes a timestamp in UTC.
         time_unit: of epochs; "auto" goes by their size.
+        broken_times: "refuse" a table with times that are missing or cannot be read; or "keep" such rows, with NULL for
+            a time and what stood there in a further column `<time>_as_found`, and with them rows of a time that has
+            not come yet when the run begins, so that `validate` can set them aside.
 
     Raises:
         DataError: no such file or column, no rows, times that cannot be read.
@@ -50,7 +55,7 @@ def load(
         if time is None:
             data = Dataset.save(connection, f"SELECT {', '.join(map(quote, chosen))} FROM {found.table}")
         else:
-            data = _save_until(connection, found, chosen, time, _moment(connection, found, time, time_unit))
+            data = _save_until(connection, found, chosen, time, time_unit, broken_times)
     if data.rows == 0:
         raise DataError(f"{found.name} has no rows{_before(time)}.")
     current().log(f"loaded {data.rows:,} rows{_span(data)}")
@@ -75,25 +80,42 @@ def day_after_last_event(source: str, *, time: str, query: str | None = None, ti
 
 
 def _save_until(
-    connection: duckdb.DuckDBPyConnection, found: Source, chosen: Sequence[str], time: str, expression: str
+    connection: duckdb.DuckDBPyConnection,
+    found: Source,
+    chosen: Sequence[str],
+    time: str,
+    unit: TimeUnit,
+    broken_times: BrokenTimes,
 ) -> Dataset:
-    as_of = current().as_of
-    others = [quote(column) for column in chosen if column != time]
-    selected = f"SELECT {', '.join([f'{expression} AS {quote(time)}', *others])} FROM {found.table}"
-    cut = f"SELECT * FROM ({selected}) WHERE {quote(time)} < {literal(as_of)}" if as_of else selected
-    return Dataset.save(connection, cut, time=time)
+    context, name = current(), quote(time)
+    expression = _moment(connection, found, time, unit)
+    columns = [f"{expression} AS {name}", *(quote(column) for column in chosen if column != time)]
+    unreadable = _broken_times(connection, found, time, expression, refuse=broken_times == "refuse")
+    if unreadable:
+        as_found = f"CASE WHEN {expression} IS NULL THEN {name}::VARCHAR END"
+        columns.append(f"{as_found} AS {quote(free_name(f'{time}_as_found', chosen))}")
+    selected = f"SELECT {', '.join(columns)} FROM {found.table}"
+    if context.as_of is None:
+        return Dataset.save(connection, selected, time=time)
+    kept = f"{name} < {literal(context.as_of)}"
+    if broken_times == "keep":
+        kept += f" OR {name} IS NULL OR {name} >= {literal(context.horizon)}"
+    return Dataset.save(connection, f"SELECT * FROM ({selected}) WHERE {kept}", time=time)
 
 
-def _moment(connection: duckdb.DuckDBPyConnection, found: Source, column: str, unit: TimeUnit) -> str:
-    """An SQL expression giving a column as a UTC timestamp, after a look at every value.
+def _broken_times(
+    connection: duckdb.DuckDBPyConnection, found: Source, column: str, expression: str, *, refuse: bool
+) -> int:
+    """How many values of a column are there and are no times, after a look at every one.
 
     Raises:
-        DataError: values that are no times, or missing ones; how many, and the first of them.
+        DataError: where these are refused, or missing times; how many, and the first of them.
     """
     import duckdb
 
-    kind, name = found.columns[column], quote(column)
-    expression = _expression(connection, found, column, kind, unit)
+    name = quote(column)
+    if not refuse and found.columns[column].startswith(("TIMESTAMP", "DATE")):
+        return 0
     try:
         row = connection.execute(
             f"SELECT count(*), count({name}), count(t), "
@@ -104,6 +126,8 @@ def _moment(connection: duckdb.DuckDBPyConnection, found: Source, column: str, u
         raise DataError(f"{found.name}: {column!r} cannot be read as a time: {str(error).splitlines()[0]}") from error
     assert row is not None  # an aggregate without GROUP BY has one row
     rows, filled, parsed, example = row
+    if not refuse:
+        return int(filled - parsed)
     if parsed < filled:
         raise DataError(
             f"{found.name}: {filled - parsed:,} of {rows:,} values of {column!r} are no times, such as "
@@ -111,11 +135,12 @@ def _moment(connection: duckdb.DuckDBPyConnection, found: Source, column: str, u
         )
     if filled < rows:
         raise DataError(f"{found.name}: {rows - filled:,} of {rows:,} rows have no time in {column!r}.")
-    return expression
+    return 0
 
 
-def _expression(connection: duckdb.DuckDBPyConnection, found: Source, column: str, kind: str, unit: TimeUnit) -> str:
-    name = quote(column)
+def _moment(connection: duckdb.DuckDBPyConnection, found: Source, column: str, unit: TimeUnit) -> str:
+    """An SQL expression giving a column as a UTC timestamp, NULL where a value is no time."""
+    kind, name = found.columns[column], quote(column)
     if kind.startswith("TIMESTAMP") or kind == "DATE":
         return f"{name}::TIMESTAMP"  # the session's zone is UTC, so zoned times become UTC
     if kind == "VARCHAR" and unit == "auto":
@@ -133,10 +158,11 @@ def _expression(connection: duckdb.DuckDBPyConnection, found: Source, column: st
 
 
 def _unit_by_size(connection: duckdb.DuckDBPyConnection, found: Source, name: str) -> str:
-    """Seconds reach 1e11 in the year 5138, milliseconds 1e14, microseconds 1e17: the largest value tells."""
-    row = connection.execute(f"SELECT max(abs({name})) FROM {found.table}").fetchone()
-    largest = 0.0 if row is None or row[0] is None else float(row[0])
-    return "s" if largest < 1e11 else "ms" if largest < 1e14 else "us" if largest < 1e17 else "ns"
+    """Seconds reach 1e11 in the year 5138, milliseconds 1e14, microseconds 1e17: the median, which no odd value moves,
+    tells."""
+    row = connection.execute(f"SELECT approx_quantile(abs({name}), 0.5) FROM {found.table}").fetchone()
+    usual = 0.0 if row is None or row[0] is None else float(row[0])
+    return "s" if usual < 1e11 else "ms" if usual < 1e14 else "us" if usual < 1e17 else "ns"
 
 
 def _before(time: str | None) -> str:

@@ -31,7 +31,7 @@ def fetched(
     """
     import sqlalchemy as sa
 
-    engine = _engine(url)
+    engine = engine_of(url)
     shown = engine.url.render_as_string(hide_password=True)
     workspace = current().workspace
     with tempfile.TemporaryDirectory(prefix=f"{workspace.scratch_name('fetch')}.", dir=workspace.scratch()) as folder:
@@ -50,7 +50,13 @@ def fetched(
         yield parts
 
 
-def _engine(url: str) -> Engine:
+def engine_of(url: str) -> Engine:
+    """The SQLAlchemy engine of a URL, not yet connected.
+
+    Raises:
+        ConfigurationError: no such kind of database, or its driver is not installed.
+        DataError: a SQLite file that is not there.
+    """
     import sqlalchemy as sa
 
     try:

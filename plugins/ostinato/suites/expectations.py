@@ -19,8 +19,10 @@ _NOT_ARGUMENTS = frozenset(
     "id meta notes result_format description catch_exceptions rendered_content severity windows batch_id metadata "
     "library_metadata type".split()
 )
+# Without these GX lets an expectation hold of anything: what checks nothing is no rule.
+_NEEDED = frozenset("regex type_list column_list column_set partition_object threshold".split())
 # They are documented, and no SQL engine can run them.
-_NOT_IN_SQL = 'SQL engines cannot run it; write the rule as `rows: "SELECT * FROM {batch} WHERE …"`.'
+NOT_IN_SQL = 'SQL engines cannot run it; write the rule as `rows: "SELECT * FROM {batch} WHERE …"`.'
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def expectations() -> dict[str, Expectation]:
         found = _expectation(kind, entry["short_description"], schema, sql)
         known[found.name] = found
     for kind in index["documented_absent"]:  # for data in memory only
-        found = Expectation(kind, _NOT_IN_SQL, {}, frozenset(), {}, rows_judged=True, sql=False)
+        found = Expectation(kind, NOT_IN_SQL, {}, frozenset(), {}, rows_judged=True, sql=False)
         known[found.name] = found
     return known
 
@@ -81,7 +83,7 @@ def _expectation(kind: str, description: str, schema: Mapping[str, Any], sql: bo
         kind,
         description,
         {name: _loosened(value) for name, value in properties.items() if name not in _NOT_ARGUMENTS},
-        frozenset(schema.get("required", ())) - _NOT_ARGUMENTS,
+        (frozenset(schema.get("required", ())) | _NEEDED & properties.keys()) - _NOT_ARGUMENTS,
         schema.get("definitions", {}),
         rows_judged=domain.endswith("Map"),
         sql=sql,

@@ -26,7 +26,7 @@ def family(kind: str) -> str:
     >>> family("DECIMAL(10,2)"), family("VARCHAR[]"), family("TIMESTAMP WITH TIME ZONE")
     ('number', 'other', 'timestamp')
     """
-    if kind.endswith("]") or "<" in kind:  # lists, maps
+    if kind.endswith("]") or "<" in kind.split("(")[0]:  # lists, maps; an ENUM's values may hold anything
         return "other"
     word = re.match(r"\w+", kind.casefold())
     return _BY_WORD.get(word[0], "other") if word else "other"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ostinato.errors import suggest
@@ -13,14 +14,25 @@ from ostinato.tables import literal
 NAMES = {
     "as_of": "the moment the run stands for",
     "day": "the UTC day on which the run began, 0:00",
-    "last.rows": "how many rows the table had in the last run that succeeded",
+    "last.rows": "how many rows of the table were left in the last run that succeeded",
 }
 _WHOLE = re.compile(r"\s*\{\{(.*)\}\}\s*", re.DOTALL)
-_WITHIN = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_WITHIN = re.compile(r"\{\{([^{}]*)\}\}")
 _TERM = re.compile(r"\s*(?P<op>[-+*/])\s*(?P<number>\d+(?:\.\d+)?)(?P<unit>[wdhms])?\b")
+_OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 
 Known = Mapping[str, datetime | int | None]
+_EXAMPLES: Known = {
+    "as_of": datetime(2026, 3, 1, tzinfo=UTC),
+    "day": datetime(2026, 3, 1, tzinfo=UTC),
+    "last.rows": 1000,
+}
 
 
 def is_formula(value: Any) -> bool:
@@ -28,14 +40,25 @@ def is_formula(value: Any) -> bool:
     return isinstance(value, str) and _WHOLE.fullmatch(value) is not None
 
 
+def holds_one(value: Any) -> bool:
+    """Whether an argument is a formula, or holds one."""
+    return bool(_texts(value))
+
+
 def problem(value: Any) -> str | None:
     """What is wrong with the formulas in an argument, or None."""
     for text in _texts(value):
         try:
-            _parsed(text)
+            _value(text, _EXAMPLES)
         except ValueError as error:
             return str(error)
     return None
+
+
+def example(formula: str) -> int | str:
+    """Something a formula may come to; a moment as ISO text."""
+    value = filled(formula, _EXAMPLES)
+    return value.isoformat() if isinstance(value, datetime) else int(value)
 
 
 def filled(value: Any, known: Known) -> Any:
@@ -43,6 +66,7 @@ def filled(value: Any, known: Known) -> Any:
 
     Raises:
         KeyError: with the name of something not known in this run, such as `last.rows` in the first one.
+        ValueError: it is no formula, or is beyond all times and numbers.
     """
     if isinstance(value, Mapping):
         return {key: filled(part, known) for key, part in value.items()}
@@ -56,6 +80,11 @@ def filled(value: Any, known: Known) -> Any:
 def filled_query(query: str, known: Known) -> str:
     """SQL with its formulas replaced by literals; the rest of the text stays as it is."""
     return _WITHIN.sub(lambda match: literal(_value(match[1], known)), query)
+
+
+def without(query: str) -> str:
+    """SQL with zeros for its formulas, to be read rather than run."""
+    return _WITHIN.sub("0", query)
 
 
 def _texts(value: Any) -> list[str]:
@@ -103,14 +132,9 @@ def _value(text: str, known: Known) -> datetime | int:
     value: Any = known.get(name)
     if value is None:
         raise KeyError(name)
-    for op, amount in terms:
-        value = (
-            value + amount
-            if op == "+"
-            else value - amount
-            if op == "-"
-            else value * amount
-            if op == "*"
-            else value / amount
-        )
-    return value if isinstance(value, datetime) else round(value)
+    try:
+        for op, amount in terms:
+            value = _OPERATORS[op](value, amount)
+        return value if isinstance(value, datetime) else round(value)
+    except (OverflowError, ValueError):
+        raise ValueError(f"'{{{{{text}}}}}' is beyond all times and numbers") from None

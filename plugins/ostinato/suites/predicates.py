@@ -66,12 +66,12 @@ def _in(column: str, arguments: Arguments) -> str:
 
 
 def _matches(column: str, regex: str) -> str:
-    return f"regexp_matches({column}, {literal(regex)})"
+    return f"regexp_matches({column}, {literal(regex)}, 's')"  # a dot is any character, as in PostgreSQL
 
 
 def _like(column: str, pattern: str, arguments: Arguments) -> str:
-    escape = f" ESCAPE {literal(arguments['escape'])}" if arguments.get("escape") else ""
-    return f"{column} LIKE {literal(pattern)}{escape}"
+    escape = arguments.get("escape") or "\\"  # PostgreSQL's, unless another is named
+    return f"{column} LIKE {literal(pattern)} ESCAPE {literal(escape)}"
 
 
 def _of_list(conditions: Sequence[str], arguments: Arguments) -> str:

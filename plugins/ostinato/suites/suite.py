@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from ostinato.artifacts import digest_of
+from ostinato.workspace import is_remote, local_path
 
 Severity = Literal["critical", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -41,9 +42,26 @@ class Rule:
         return (*single, *self.arguments.get("column_list", ()))
 
     @property
+    def wanted(self) -> str:
+        """Its arguments as a person reads them, without the columns."""
+        shown = {key: value for key, value in self.arguments.items() if not key.startswith("column")}
+        return ", ".join(f"{key.replace('_', ' ')} {_spelled(value)}" for key, value in shown.items())[:500]
+
+    @property
     def mostly(self) -> float:
         """The share of rows that must meet it, 0 to 1."""
         return float(self.arguments.get("mostly", 1))
+
+
+def folder_of(source: str) -> str:
+    """Where a suite's file lies, with a slash at its end: the files of its tables lie there too."""
+    if not source:
+        return ""
+    return f"{source.rpartition('/')[0] if is_remote(source) else local_path(source).parent}/"
+
+
+def _spelled(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True)
@@ -73,7 +91,8 @@ class Suite:
     def digest(self) -> str:
         """Of what it asks for; not of comments, order of keys or place."""
         rules = [[r.name, r.type, r.arguments, r.severity, r.quarantine] for r in self.rules]
-        content = [self.key, self.columns, self.tables, sorted(self.sensitive), self.max_quarantine, rules]
+        tables = {name: place.removeprefix(folder_of(self.source)) for name, place in self.tables.items()}
+        content = [self.key, self.columns, tables, sorted(self.sensitive), self.max_quarantine, rules]
         return digest_of(content)
 
     def at(self, rule: Rule) -> str:
