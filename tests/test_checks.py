@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 import ostinato
 from ostinato.checks import Finding, check_all
-from ostinato.errors import UsageError
+from ostinato.errors import ConfigurationError, UsageError
 
 GOOD = """
 from ostinato import pipeline, step
@@ -136,10 +137,108 @@ def test_a_scheduled_pipeline_with_defaults_is_sound(folder: Path) -> None:
     assert [finding.ok for finding in found(folder)] == [True]
 
 
-def test_a_folder_without_a_pipeline_is_a_problem(folder: Path) -> None:
+def test_a_folder_without_a_pipeline_or_suite_is_a_problem(folder: Path) -> None:
     """Most likely the wrong folder."""
     (finding,) = found(folder)
-    assert (finding.ok, finding.message) == (False, "no file in it defines a pipeline")
+    assert finding == Finding(str(folder), False, "no file in it defines a pipeline or is a suite")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("[column_to_exist: x]", "1 rule"), ("[column_to_exist: [x, y]]", "2 rules")]
+)
+def test_a_sound_suite_is_counted(text: str, said: str, folder: Path) -> None:
+    """Given directly, or found in a folder."""
+    (folder / "shop.yml").write_text(f"dataset: shop\nexpectations: {text}\n")
+    assert found(folder) == found(folder / "shop.yml") == [Finding(f"{folder}/shop.yml", True, said)]
+
+
+def test_each_problem_of_a_suite_is_a_finding_with_its_line(folder: Path) -> None:
+    """The file is said once."""
+    (folder / "shop.yaml").write_text("datset: x\nexpectations:\n- column_to_exit: a\n- column_to_exist: {}\n")
+    findings = found(folder / "shop.yaml")
+    assert {(finding.subject, finding.ok) for finding in findings} == {(f"{folder}/shop.yaml", False)}
+    assert [finding.message.split(". ")[0] for finding in findings] == [
+        "line 1: unknown key 'datset'",
+        "line 3: there is no expectation 'column_to_exit'",
+        "line 4: column_to_exist lacks 'column'; it takes {column: …, column_index: …}.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "a suite is a mapping with `expectations:`, not empty."),
+        (b"dataset: Z\xfcrich", "it cannot be read: 'utf-8' codec can't decode byte"),
+        (b"a: [", "line 1: this is no YAML"),
+    ],
+)
+def test_a_file_given_directly_is_read_as_a_suite(text: bytes, message: str, folder: Path) -> None:
+    """Whatever it says."""
+    (folder / "shop.yaml").write_bytes(text)
+    (finding,) = found(folder / "shop.yaml")
+    assert (finding.subject, finding.ok) == (f"{folder}/shop.yaml", False)
+    assert finding.message.startswith(message)
+
+
+def test_suites_stand_beside_pipelines(folder: Path) -> None:
+    """In their order, and one that is broken does not hide the next."""
+    (folder / "suites").mkdir()
+    (folder / "mine.py").write_text(GOOD)
+    (folder / "a.yaml").write_text("expectations: []")
+    (folder / "suites" / "b.yml").write_text('# rules\n"expectations" :\n- column_to_exist: x')
+    (folder / "suites" / "c.yaml").write_bytes(b"\xef\xbb\xbfexpectations: [column_to_exist: x]")
+    assert [(Path(finding.subject).name, finding.ok) for finding in found(folder)] == [
+        ("a.yaml", False),
+        ("mine.py:nightly", True),
+        ("b.yml", True),
+        ("c.yaml", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "deployments:\n- name: x",
+        "services:\n  a:\n    expectations: []",
+        "# expectations:\na: 1",
+        "great_expectations: 1",
+        "\0",
+    ],
+)
+def test_other_yaml_is_not_a_suite(text: str, folder: Path) -> None:
+    """Prefect's and Docker's files lie in the same folder."""
+    (folder / "prefect.yaml").write_text(text)
+    (folder / "expectations.yaml").mkdir()
+    (folder / "gone.yaml").symlink_to(folder / "nowhere")
+    (folder / "mine.py").write_text(GOOD)
+    assert [finding.ok for finding in found(folder)] == [True]
+
+
+@pytest.mark.parametrize("place", [".venv", ".github", "venv/lib/site-packages/kit", "node_modules/kit", "a/.b/c"])
+def test_suites_of_others_are_not_looked_at(place: str, folder: Path) -> None:
+    """Hidden folders and environments are no part of the project."""
+    (folder / place).mkdir(parents=True)
+    (folder / place / "x.yaml").write_text("expectations: []")
+    (folder / "mine.py").write_text(GOOD)
+    assert [finding.ok for finding in found(folder)] == [True]
+
+
+def test_a_suite_needs_great_expectations(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing is a finding too."""
+    from ostinato.suites import reading
+
+    def missing() -> None:
+        raise ConfigurationError("Suites need Great Expectations.")
+
+    monkeypatch.setattr(reading, "expectations", missing)
+    (folder / "shop.yaml").write_text("expectations: [column_to_exist: x]")
+    assert found(folder) == [Finding(f"{folder}/shop.yaml", False, "Suites need Great Expectations.")]
+
+
+def test_importing_checks_is_light() -> None:
+    """Suites are read only where there are some."""
+    code = "import sys, ostinato.checks; sys.exit('ostinato.suites.reading' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_place_that_is_not_there_is_wrong_usage(folder: Path) -> None:

@@ -18,7 +18,10 @@ from .errors import UnknownName, UsageError, suggest
 from .graph import Pipeline
 
 BUILT_IN: dict[str, dict[str, str]] = {
-    "pipelines": {"fraud_detection": "ostinato.pipelines.fraud_detection:fraud_detection"},
+    "pipelines": {
+        "data_validation": "ostinato.pipelines.data_validation:data_validation",
+        "fraud_detection": "ostinato.pipelines.fraud_detection:fraud_detection",
+    },
     "samples": {"transactions": "ostinato.samples.transactions:write"},
     "store": {"mlflow": "ostinato.integrations.mlflow_registry"},
 }

@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Sample data to try a pipeline on.")
 app.add_typer(data_app, name="data")
+suite_app = typer.Typer(no_args_is_help=True, help="Suites: the rules a table must meet.")
+app.add_typer(suite_app, name="suite")
 
 PipelineName = Annotated[str, typer.Argument(metavar="PIPELINE", help="a name from `list`, module:function or file.py")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
@@ -34,8 +36,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on s
 def main() -> None:
     """The `ostinato` command."""
     # environment first: the libraries a step loads must not phone home
-    for name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):
-        os.environ.setdefault(name, "true" if name.startswith("MLFLOW") else "1")
+    for name, value in (("DO_NOT_TRACK", "1"), ("GX_ANALYTICS_ENABLED", "false"), ("MLFLOW_DISABLE_TELEMETRY", "true")):
+        os.environ.setdefault(name, value)
     sys.path.insert(0, os.getcwd())  # module:function means one here, as with `python -m`
     try:
         app()
@@ -275,6 +277,58 @@ def check(
     if failed:
         typer.echo(f"{failed} problem{'s' if failed > 1 else ''} found")
         sys.exit(2)
+
+
+# --- suites -----------------------------------------------------------------------------------------------------
+
+
+@suite_app.command()
+def draft(
+    data: Annotated[list[str], typer.Argument(metavar="DATA…", help="good batches: files, folders, databases, URLs")],
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="where to; stdout if left out")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="what the table holds; the file's name by default")] = None,
+    time: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="the event-time column, as `load` reads it")
+    ] = None,
+    query: Annotated[str | None, typer.Option(metavar="SQL", help="for a database of more than one table")] = None,
+    force: Annotated[bool, typer.Option("--force", help="write over a file that is there")] = False,
+) -> None:
+    """Draft a suite from batches that are known to be good, to be read and changed by a person."""
+    from pathlib import Path
+
+    from .steps.data import batches_of
+    from .suites.drafting import Batch
+    from .suites.drafting import draft as drafted
+    from .tables import duck
+    from .workspace import write_text
+
+    if output is not None and Path(output).exists() and not force:
+        raise ParameterError(f"{output} is there already, and may hold somebody's changes; --force writes over it.")
+    name = dataset or Path((output or data[0]).rstrip("/")).stem or "table"
+    with duck() as connection:
+        batches = [Batch(*batch) for batch in batches_of(connection, data, query=query, time=time)]
+        text = drafted(connection, batches, dataset=name)
+    if output is None:
+        return typer.echo(text, nl=False)
+    write_text(output, text)
+    rules = sum(line.startswith("  - ") for line in text.splitlines())
+    return _people().print(f"{rules} rules: {_escaped(output)}. Read each, then: -p suite={_escaped(output)}")
+
+
+@suite_app.command()
+def schema(
+    output: Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="stdout if left out")] = None,
+) -> None:
+    """The JSON Schema of suites, for editors: completion, help, typos underlined."""
+    from .suites.schema import json_schema
+    from .workspace import write_text
+
+    text = json.dumps(json_schema(), indent=1) + "\n"
+    if output is None:
+        return typer.echo(text, nl=False)
+    return write_text(output, text)
 
 
 # --- sample data ------------------------------------------------------------------------------------------------

@@ -414,7 +414,7 @@ HELD_AND_NOT: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
         [{"unexpected_rows_query": "SELECT * FROM {batch} WHERE price < 0"}],
         [
             {
-                "unexpected_rows_query": "SELECT id, moment FROM {batch} WHERE few NOT IN (SELECT low FROM other WHERE id = 2)"
+                "unexpected_rows_query": "SELECT id, moment FROM {batch} WHERE few <> (SELECT low FROM other WHERE id = 2)"
             },
             {"unexpected_rows_query": "SELECT * FROM {batch} WHERE text LIKE 'a%' AND text <> '{{}}'"},
         ],
@@ -571,18 +571,12 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
         patch.setenv("OSTINATO_HOME", str(home))
         _fill_postgresql(theirs)
         with _connection(home) as connection, served(connection) as ours:
-            results: Any = {
-                "counts": [_validated(url, cases + narrowed) for url in (ours, theirs)],
-                "different": [_validated(url, different) for url in (ours, theirs)],
-                "complete": [_validated(url, cases, complete) for url in (ours, theirs)],
-                "no rows": [_validated(url, cases, table="empty") for url in (ours, theirs)],
+            yield {
+                "counts": (_validated(ours, cases + narrowed), _validated(theirs, cases + narrowed)),
+                "different": (_validated(ours, different), _validated(theirs, different)),
+                "complete": (_validated(ours, cases, complete), _validated(theirs, cases, complete)),
+                "no rows": (_validated(ours, cases, table="empty"), _validated(theirs, cases, table="empty")),
             }
-            results["listed by the query"] = {
-                case: len(connection.execute(result.result["unexpected_index_query"]).fetchall())
-                for case, result in results["complete"][0].items()
-                if result.result.get("unexpected_index_query")
-            }
-            yield results
 
 
 @pytest.fixture
@@ -614,16 +608,14 @@ def test_no_documented_expectation_is_left_out() -> None:
 def test_complete_results_list_the_same_rows(
     found: Found, case: str, name: str, holds: bool, kwargs: dict[str, Any]
 ) -> None:
-    """COMPLETE lists the same rows, up to 200 of them, and the query it gives for them finds as many on DuckDB."""
+    """COMPLETE lists them by value and by key; Great Expectations stops at 200."""
     ours, theirs = (results[case] for results in found["complete"])
     assert [_raised(ours), _raised(theirs)] == [[], []]
     assert _same(_told(ours), _told(theirs))
-    if (count := theirs.result.get("unexpected_count", 0)) < 200:
+    if theirs.result.get("unexpected_count", 0) < 200:
         for key in ("unexpected_list", "unexpected_index_list"):
             listed = [sorted(map(repr, result.result.get(key) or [])) for result in (ours, theirs)]
             assert listed[0] == listed[1]
-    if case in found["listed by the query"]:
-        assert found["listed by the query"][case] == count
 
 
 @pytest.mark.parametrize(("name", "holds", "kwargs"), CASES)
@@ -784,7 +776,6 @@ HOSTILE = [
     " ",
     "back\\slash",
     "a.b",
-    "_num_rows",
     "count(*)",
 ]
 

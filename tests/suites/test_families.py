@@ -11,7 +11,7 @@ from ostinato.suites.families import FAMILIES, family, fits
 TYPES = {
     "integer": ["INTEGER", "int", "bigint", "HUGEINT", "UBIGINT", "INT8", "smallint", "serial", "INT(11)", "long"],
     "number": ["DECIMAL(10,2)", "numeric", "double precision", "DOUBLE", "FLOAT", "real", "money"],
-    "text": ["VARCHAR", "character varying(20)", "text", "STRING", "ENUM('a', 'b')", "ENUM('<18', '18+]')", "uuid", "JSONB"],
+    "text": ["VARCHAR", "character varying(20)", "text", "STRING", "ENUM('a', 'b')", "ENUM('<18', '18+]')", "uuid"],
     "boolean": ["BOOLEAN", "bool"],
     "timestamp": ["TIMESTAMP", "timestamp without time zone", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_NS", "datetime"],
     "date": ["DATE", "date"],

@@ -280,7 +280,7 @@ BETWEEN = "column_values_to_be_between: {column: x, max_value: 9, "
             "min_value 2026-03-02 is greater than max_value 2026-03-01",
         ),
         (
-            "column_quantile_values_to_be_between: {column: x, quantile_ranges: {quantiles: [.5], value_ranges: [[.inf]]}}",
+            "column_kl_divergence_to_be_less_than: {column: x, threshold: 1, partition_object: {weights: [.inf]}}",
             "numbers are finite",
         ),
     ],
@@ -592,7 +592,7 @@ def test_a_rule_that_cannot_be_meant_is_refused(entry: str, said: str) -> None:
         ("column_values_to_be_null: {column: x, row_condition: y > 1}", "it has a row_condition; write it as `rows:`."),
         ("rows: 'SELECT x FROM {batch}'", "its query must begin with SELECT * FROM {batch}."),
         ("rows: 'SELECT * FROM zones, {batch}'", "its query must begin with SELECT * FROM {batch}."),
-        ("column_value_z_scores_to_be_less_than: {column: x, threshold: 3, double_sided: true}", "depends on the other rows."),
+        ("column_value_z_scores_to_be_less_than: {column: x, threshold: 3, double_sided: true}", "on the other rows."),
         ("table_row_count_to_equal: 5", "it judges the table as a whole, not row by row."),
     ],
 )  # fmt: skip
@@ -645,14 +645,12 @@ BOMB = "a: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
 )
 
 
-@pytest.mark.parametrize(
-    "key", ["expectations", "columns", "dataset", "version", "key", "expectations: [rows", "? x\n"]
-)
-@pytest.mark.parametrize("use", ["*a11", "[*a11]", "{x: *a11}", "\n  ? *a11\n  : 1", "\n  ? [*a11]\n  : 1"])
+@pytest.mark.parametrize("key", ["expectations", "columns", "dataset", "version", "key", "expectations:\n- rows", "b1"])
+@pytest.mark.parametrize("use", ["*a11", "[*a11]", "{x: *a11}", "\n    ? *a11\n    : 1", "\n    ? [*a11]\n    : 1"])
 def test_aliases_cannot_make_a_short_text_grow(key: str, use: str) -> None:
     """A hundred thousand million values are refused in no time."""
     start = time.monotonic()
-    assert refused(f"{BOMB}{key}: {use}{']' * key.count('[')}").startswith("s.yaml: more than 100,000 values")
+    assert refused(f"{BOMB}{key}: {use}") == "s.yaml: more than 100,000 values; is it a suite?"
     assert time.monotonic() - start < 5
 
 
@@ -702,9 +700,9 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 PIECES = (
-    "expectations:|- |column_to_exist: x|rows: |SELECT * FROM {batch}|severity: |foreign_key: |{|}|[|]|\n|  |column: |'|"
-    '"|column_values_to_be_between: |min_value: |{{ as_of }}|tables: |key: |version: 1|columns: |2026-01-01|&a |*a|<<: |'
-    "!!set |!!omap |? "
+    "expectations:|- |column_to_exist: x|rows: |SELECT * FROM {batch}|severity: |foreign_key: |{|}|[|]|\n|  |column: |"
+    "'|\"|column_values_to_be_between: |min_value: |{{ as_of }}|tables: |key: |version: 1|columns: |2026-01-01|&a |*a|"
+    "<<: |!!set |!!omap |? "
 ).split("|")
 
 

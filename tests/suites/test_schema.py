@@ -172,7 +172,14 @@ WRONG_RULES = [
 ]
 
 
-@pytest.mark.parametrize("text", [f"{top}expectations: [column_to_exist: x]" for top in TYPOS] + [f"expectations:\n- {rule}\n" for rule in WRONG_RULES] + ["", "a: 1", "expectations: []", "expectations: {column_to_exist: x}", "- column_to_exist: x"])  # fmt: skip
+TEXTS = [
+    *(f"{top}expectations: [column_to_exist: x]" for top in TYPOS),
+    *(f"expectations:\n- {rule}\n" for rule in WRONG_RULES),
+    *("", "a: 1", "expectations: []", "expectations: {column_to_exist: x}", "- column_to_exist: x"),
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
 def test_what_the_reader_refuses_as_a_typing_error_is_underlined(text: str) -> None:
     """Unknown keys, expectations, arguments, severities and families; values of the wrong kind."""
     with pytest.raises(SuiteError):
@@ -181,13 +188,16 @@ def test_what_the_reader_refuses_as_a_typing_error_is_underlined(text: str) -> N
 
 
 WORDS = st.sampled_from(
-    [*"column min_value max_value mostly value_set value column_list sum_total severity on_fail name".split(), "x"]
+    "column min_value max_value mostly value_set value column_list sum_total severity on_fail name x".split()
 )
 VALUES = (
     st.sampled_from(["x", "EUR", "{{ as_of }}", "quarantine", "warning", "2026-03-01", "", 0, 1, 0.5, 7, True, None])
     | st.lists(st.sampled_from(["a", "b", 1, None]), max_size=3)
 )  # fmt: skip
-SOME = "column_to_exist column_values_to_be_between column_values_to_be_in_set table_row_count_to_equal compound_columns_to_be_unique"
+SOME = (
+    "column_to_exist column_values_to_be_between column_values_to_be_in_set table_row_count_to_equal "
+    "compound_columns_to_be_unique"
+)
 
 
 @given(

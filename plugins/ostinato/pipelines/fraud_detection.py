@@ -129,6 +129,7 @@ def fraud_detection(
             columns.label_time,
         ],
         more_columns=features.extra,
+        suite=suite,
         time=columns.time,
         time_unit=time_unit,
         broken_times="keep",

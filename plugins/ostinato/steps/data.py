@@ -28,6 +28,7 @@ def load(
     query: str | None = None,
     columns: Sequence[str | None] | None = None,
     more_columns: Sequence[str] = (),
+    suite: str | None = None,
     time: str | None = None,
     time_unit: TimeUnit = "auto",
     broken_times: BrokenTimes = "refuse",
@@ -40,6 +41,7 @@ def load(
         query: SQL, for a database that holds more than one table.
         columns: the columns to read (None among them is ignored); all by default.
         more_columns: columns to read beside those.
+        suite: where one is named, all columns are read, for its rules may speak of any.
         time: the event-time column: timestamps, dates, ISO text or epochs; becomes a timestamp in UTC.
         time_unit: of epochs; "auto" goes by their size.
         broken_times: "refuse" a table with times that are missing or cannot be read; or "keep" such rows, with NULL for
@@ -49,7 +51,8 @@ def load(
     Raises:
         DataError: no such file or column, no rows, times that cannot be read.
     """
-    wanted = None if columns is None else [column for column in [*columns, *more_columns, time] if column is not None]
+    named = None if columns is None or suite is not None else [*columns, *more_columns, time]
+    wanted = None if named is None else [column for column in named if column is not None]
     with duck() as connection, opened(connection, source, query, wanted) as found:
         chosen = select(found, wanted)
         if time is None:
@@ -60,6 +63,35 @@ def load(
         raise DataError(f"{found.name} has no rows{_before(time)}.")
     current().log(f"loaded {data.rows:,} rows{_span(data)}")
     return data
+
+
+def batches_of(
+    connection: duckdb.DuckDBPyConnection,
+    sources: Sequence[str],
+    *,
+    query: str | None = None,
+    time: str | None = None,
+    time_unit: TimeUnit = "auto",
+) -> list[tuple[str, str]]:
+    """Whole tables with their times as `load` would read them: the name of each and what stands behind FROM.
+
+    Args:
+        sources, query, time, time_unit: as in `load`.
+
+    Raises:
+        DataError: no such file or column.
+    """
+    batches = []
+    for place, source in enumerate(sources):
+        name = f"batch {place}"
+        with opened(connection, source, query) as found:
+            columns = [quote(column) for column in select(found, None) if column != time]
+            if time is not None:
+                select(found, [time])
+                columns.insert(0, f"{_moment(connection, found, time, time_unit)} AS {quote(time)}")
+            found.keep(connection, name, columns)
+            batches.append((found.name, quote(name)))
+    return batches
 
 
 def day_after_last_event(source: str, *, time: str, query: str | None = None, time_unit: TimeUnit = "auto") -> str:

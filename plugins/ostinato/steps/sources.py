@@ -24,11 +24,24 @@ CSV_ENDINGS = (".csv", ".csv.gz", ".csv.zst", ".tsv", ".tsv.gz", ".txt")
 
 @dataclass(frozen=True)
 class Source:
-    """An opened source: `table` is what stands behind FROM, `columns` its names and DuckDB types."""
+    """An opened source: `table` is what stands behind FROM, `columns` its names and DuckDB types.
+
+    `lasting`: it can be read after it was closed, as files can.
+    """
 
     name: str
     table: str
     columns: dict[str, str]
+    lasting: bool = True
+
+    def keep(self, connection: duckdb.DuckDBPyConnection, name: str, columns: Sequence[str] = ("*",)) -> None:
+        """Make it readable as `name` for as long as the connection lives.
+
+        Args:
+            columns: SQL expressions.
+        """
+        kind = "VIEW" if self.lasting else "TABLE"
+        connection.execute(f"CREATE {kind} memory.main.{quote(name)} AS SELECT {', '.join(columns)} FROM {self.table}")
 
 
 @contextlib.contextmanager
@@ -51,9 +64,9 @@ def opened(
 
     shown = public(source)
     try:
-        with _table(connection, source, query, columns) as table:
+        with _table(connection, source, query, columns) as (table, lasting):
             rows = connection.execute(f"DESCRIBE FROM {table}").fetchall()
-            yield Source(shown, table, {str(row[0]): str(row[1]) for row in rows})
+            yield Source(shown, table, {str(row[0]): str(row[1]) for row in rows}, lasting)
     except duckdb.Error as error:
         raise DataError(f"{shown} cannot be read: {_first_line(error)}") from error
 
@@ -61,8 +74,8 @@ def opened(
 @contextlib.contextmanager
 def _table(
     connection: duckdb.DuckDBPyConnection, source: str, query: str | None, columns: Sequence[str] | None
-) -> Iterator[str]:
-    """What stands behind FROM."""
+) -> Iterator[tuple[str, bool]]:
+    """What stands behind FROM, and whether it can still be read after the body."""
     if not source.strip():
         raise DataError("The source is empty: name a file, a folder, a database or a URL.")
     is_database = "://" in source and not _is_file_url(source)
@@ -74,13 +87,13 @@ def _table(
         raise DataError(f"{source} is no database, so a query cannot be put to it.")
     if kind == "duckdb":
         with _attached(connection, files[0], query) as table:
-            yield table
+            yield table, False
     elif kind in ("sqlite", "database"):
         url = source if is_database else f"sqlite:///{local_path(files[0]).absolute()}"
         with fetched(connection, url, query, columns) as parts:
-            yield parquet_sql(connection, parts, union=True)
+            yield parquet_sql(connection, parts, union=True), False
     else:
-        yield parquet_sql(connection, files, union=True) if kind == "parquet" else _csv(connection, files)
+        yield parquet_sql(connection, files, union=True) if kind == "parquet" else _csv(connection, files), True
 
 
 def _first_line(error: BaseException) -> str:

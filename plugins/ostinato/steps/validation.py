@@ -292,8 +292,8 @@ def _look_into(connection: duckdb.DuckDBPyConnection, suite: Suite, tables: Mapp
     """Make the other tables readable under their names."""
     for name, place in suite.tables.items():
         if name not in tables:
-            with opened(connection, place) as source:  # copied, for its files may be gone after this
-                connection.execute(f"CREATE TABLE memory.main.{quote(name)} AS FROM {source.table}")
+            with opened(connection, place) as source:
+                source.keep(connection, name)
     for name, data in tables.items():
         connection.execute(f"CREATE VIEW {quote(name)} AS FROM {data.sql(connection)}")
     wanted = {str(rule.arguments["table"]): rule for rule in suite.rules if "table" in rule.arguments}

@@ -117,6 +117,6 @@ class Judgement:
 
 
 def _listed(reasons: Iterable[str]) -> str:
-    shown = list(reasons)
+    shown = [reason.rstrip(".") for reason in reasons]
     more = f"; and {len(shown) - 5} more" if len(shown) > 5 else ""
     return "; ".join(shown[:5]) + more
