@@ -8,13 +8,16 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
 from integrations.mlflow_store import put_store
+from ostinato.cli import app
 from ostinato.engines.local_run import run
 from ostinato.outcome import outcome
 from ostinato.pipelines.fraud_detection import fraud_detection
@@ -161,7 +164,11 @@ BAD = {
     "a missing file": ({"source": "nowhere.parquet"}, "There is no file or folder nowhere.parquet"),
     "a missing column": ({"columns.card": "card"}, "has no column 'card'. Did you mean 'card_id'"),
     "an amount that is text": ({"columns.amount": "channel"}, "channel"),
-    "a label that is none": ({"columns.label": "mcc"}, "of 'mcc' cannot be used, such as '5"),
+    "a label that is none": (
+        {"columns.label": "mcc"},
+        "(100.00%) would be quarantined, more than max_quarantine = 1.00%",
+    ),
+    "a suite that is nowhere": ({"suite": "nowhere.yaml"}, "There is no suite nowhere.yaml"),
     "a window without rows": ({"test_days": 200}, "No rows for the training window before"),
     "an unknown option": ({"options": {"max_itr": 3}}, "Did you mean 'max_iter'"),
     "an unknown estimator": ({"estimator": "sklearn.ensemble:HistGradientBosting"}, "HistGradientBosting"),
@@ -275,3 +282,120 @@ def test_the_environment_and_the_code_are_recorded(reference: dict[str, Any]) ->
     assert status == "FINISHED"
     assert parameters["label_delay_days"] == "7"
     assert Path(reference["report"]).name == "report.html"
+
+
+# --- what the data must be like -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40,000 rows of which one in 200 is spoiled, in each of the ways there are."""
+    folder = tmp_path_factory.mktemp("broken") / "tx"
+    write(str(folder), rows=40_000, seed=11, days=60, broken=0.005)
+    return folder
+
+
+def told(result: dict[str, Any]) -> dict[str, Any]:
+    (validation,) = result["validations"]
+    return validation
+
+
+def test_just_the_planted_rows_are_quarantined_with_their_reasons(broken: Path) -> None:
+    """Not one too few, not one too many, both copies of a duplicate, each for what was done to it."""
+    result = run(fraud_detection, {"source": str(broken), **QUICK})
+    assert result["state"] == "succeeded", result["steps"]
+    found = told(result)
+    assert (found["rows"], found["quarantined"], found["outcome"]) == (40_000, 200, "passed")
+    with duckdb.connect() as connection:
+        connection.execute(f"CREATE VIEW bad AS FROM '{found['quarantine']['uri'].removeprefix('file://')}'")
+        connection.execute(f"CREATE VIEW truth AS FROM '{broken}/_truth/broken.parquet'")
+        for one, other in (("bad", "truth"), ("truth", "bad")):
+            left = connection.execute(f"SELECT tx_id FROM {one} EXCEPT ALL SELECT tx_id FROM {other}").fetchall()
+            assert left == []
+        pairs = connection.execute(
+            "SELECT DISTINCT reason, unnest(_reasons) FROM bad JOIN truth USING (tx_id) WHERE len(_reasons) = 1"
+        ).fetchall()
+    assert {reason: rule.removeprefix("column_values_to_") for reason, rule in pairs} == {
+        "duplicate_id": "be_unique: tx_id",
+        "null_card": "not_be_null: card_id",
+        "null_terminal": "not_be_null: terminal_id",
+        "null_amount": "not_be_null: amount",
+        "nan_amount": "be_between: amount",
+        "negative_amount": "be_between: amount",
+        "bad_label": "be_in_set: is_fraud",
+        "future_time": "be_between: ts",
+    }
+    with duckdb.connect() as connection:
+        last = connection.execute(f"SELECT max(ts) FROM '{broken}/*.parquet' WHERE ts < '2090-01-01'").fetchone()
+    assert last is not None
+    assert result["as_of"][:10] == str((last[0] + timedelta(days=1)).date())  # no broken time moves it
+
+
+def test_a_drafted_suite_passes_on_its_own_data_and_sets_aside_what_is_planted(
+    sample: Path, broken: Path, tmp_path: Path
+) -> None:
+    """Drafted from a good batch, it holds on that batch and finds the faults in another."""
+    good, suite = tmp_path / "good", tmp_path / "transactions.yaml"
+    write(str(good), rows=40_000, seed=11, days=60)
+    assert CliRunner().invoke(app, ["suite", "draft", str(good), "-o", str(suite)]).exit_code == 0
+    own = told(run(fraud_detection, {"source": str(good), "suite": str(suite), **QUICK}))
+    assert (own["outcome"], own["quarantined"]) == ("passed", 0)
+    assert set(own["counts"]) == {"pass"}
+    other = told(run(fraud_detection, {"source": str(broken), "suite": str(suite), **QUICK}))
+    assert other["quarantined"] == 200
+
+
+def test_a_changed_schema_stops_the_run_with_one_readable_sentence(sample: Path, tmp_path: Path) -> None:
+    """A column of another type is named with what it is and what it should be; nothing is learnt from it."""
+    suite = tmp_path / "transactions.yaml"
+    CliRunner().invoke(app, ["suite", "draft", str(sample), "-o", str(suite)])
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"COPY (SELECT * REPLACE (amount::VARCHAR || ' EUR' AS amount) FROM '{sample}/*.parquet') "
+            f"TO '{tmp_path}/changed.parquet'"
+        )
+    result = run(fraud_detection, {"source": f"{tmp_path}/changed.parquet", "suite": str(suite), **QUICK})
+    assert result["state"] == "failed"
+    failed = next(step for step in result["steps"] if step["state"] == "failed")
+    assert failed["name"] == "validate"
+    assert failed["error"]["message"] == ("columns: amount: 'amount' is text (VARCHAR); the suite wants number")
+    assert told(result)["outcome"] == "stopped"
+    assert {step["state"] for step in result["steps"] if step["name"] in ("train", "register")} == {"pending"}
+
+
+def test_more_broken_rows_than_may_be_stop_the_run_unless_it_is_said_that_they_may(broken: Path) -> None:
+    """A broken feed is not silently thrown away."""
+    result = run(fraud_detection, {"source": str(broken), "max_quarantine": 0.004, **QUICK})
+    assert result["state"] == "failed"
+    message = next(step["error"]["message"] for step in result["steps"] if step.get("error"))
+    assert message.startswith("200 of 40,000 rows (0.50%) would be quarantined, more than max_quarantine = 0.40%: ")
+    assert told(result)["quarantine"]["facts"]["rows"] == 200  # to be looked at
+
+
+def test_times_that_are_none_are_set_aside_as_they_were_found(sample: Path, tmp_path: Path) -> None:
+    """A few unreadable times do not stop a run, and nobody has to guess what stood there."""
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"COPY (SELECT * REPLACE (CASE WHEN tx_id % 1000 = 7 THEN 'yesterday' ELSE ts::VARCHAR END AS ts) "
+            f"FROM '{sample}/*.parquet') TO '{tmp_path}/garbled.parquet'"
+        )
+    result = run(fraud_detection, {"source": f"{tmp_path}/garbled.parquet", **QUICK})
+    assert result["state"] == "succeeded", result["steps"]
+    place = told(result)["quarantine"]["uri"].removeprefix("file://")
+    with duckdb.connect() as connection:
+        found = connection.execute(f"SELECT DISTINCT tx_id % 1000, ts, ts_as_found, _reasons FROM '{place}'").fetchall()
+    assert found == [(7, None, "yesterday", ["column_values_to_not_be_null: ts"])]
+
+
+def test_a_table_much_shorter_than_last_time_is_warned_of(sample: Path, tmp_path: Path) -> None:
+    """The row count is held against the last run that succeeded, of the same source."""
+    source = tmp_path / "tx.parquet"
+    for share, outcome in ((1, "passed"), (3, "warned")):
+        with duckdb.connect() as connection:
+            connection.execute(
+                f"COPY (FROM '{sample}/*.parquet' WHERE card_id % {share} = 0) TO '{source}' (FORMAT parquet)"
+            )
+        result = run(fraud_detection, {"source": str(source), **QUICK})
+        assert result["state"] == "succeeded", result["steps"]
+        assert told(result)["outcome"] == outcome
+    assert told(result)["warnings"][0].startswith("table_row_count_to_be_between: found ")

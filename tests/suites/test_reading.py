@@ -586,6 +586,12 @@ def test_a_rule_that_cannot_be_meant_is_refused(entry: str, said: str) -> None:
     assert said in found
 
 
+def test_a_table_of_a_foreign_key_may_be_handed_to_the_run() -> None:
+    """Only a name that is nearly one of the suite's tables is a slip."""
+    suite = parse_suite("tables: {zones: z.csv}\nexpectations: [foreign_key: {column: a, table: customers, to: id}]")
+    assert suite.rules[0].arguments == {"column": "a", "table": "customers", "to": "id"}
+
+
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [

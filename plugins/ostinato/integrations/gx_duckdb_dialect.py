@@ -1,18 +1,19 @@
 """DuckDB for Great Expectations: an SQLAlchemy dialect that DuckDB answers as PostgreSQL would.
 
 Great Expectations has no DuckDB branch. The dialect calls itself `postgresql`, so that the best-tested one is taken,
-and puts right what DuckDB reads otherwise: `~` is a search, a backslash escapes in LIKE.
+and puts right what DuckDB reads otherwise: in a regular expression a dot is a newline, too, and a backslash escapes
+in LIKE.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 from weakref import WeakSet
 
@@ -21,7 +22,7 @@ import sqlalchemy
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect, PGIdentifierPreparer
 
-from ostinato.tables import quote
+from ostinato.tables import literal, quote
 
 __all__ = ["guard_gx", "served"]
 
@@ -137,11 +138,17 @@ _sessions: dict[str, _Session] = {}  # those of the bodies that run now
 class _Compiler(PGCompiler):
     """PostgreSQL's SQL with the operators that DuckDB understands otherwise."""
 
+    # Parameters are named after their columns, and SQLAlchemy finds them again by a pattern that stops at these.
+    bindname_escape_characters: ClassVar[Mapping[str, str]] = {
+        **PGCompiler.bindname_escape_characters,
+        **{char: "_" for char in map(chr, range(0x3001)) if char.isspace() or char == "~"},
+    }
+
     def visit_custom_op_binary(self, element: Any, operator: Any, **kw: Any) -> str:
         searched = re.fullmatch(r"(!?)~(\*?)", operator.opstring)
         if not searched:
-            return super().visit_custom_op_binary(element, operator, **kw)
-        # `~` matches the whole string in DuckDB. 's': a dot matches a newline, as in PostgreSQL.
+            return str(super().visit_custom_op_binary(element, operator, **kw))  # type: ignore[no-untyped-call]
+        # A search whatever `~` is (in DuckDB 1 it matched the whole text); 's': a dot is a newline, too.
         negated, caseless = searched.groups()
         text, pattern = self.process(element.left, **kw), self.process(element.right, **kw)
         found = f"regexp_matches({text}, {pattern}, '{'si' if caseless else 's'}')"
@@ -151,7 +158,7 @@ class _Compiler(PGCompiler):
         escape = element.modifiers.get("escape")
         text, pattern = self.process(element.left, **kw), self.process(element.right, **kw)
         # PostgreSQL's backslash escapes unless another character is named, DuckDB's does not
-        return f"{text} {operator} {pattern} ESCAPE {self.render_literal_value(escape or chr(92), sqlalchemy.String())}"
+        return f"{text} {operator} {pattern} ESCAPE {literal(escape or chr(92))}"
 
     def visit_like_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
         return self._like("LIKE", binary, **kw)
@@ -273,13 +280,15 @@ class _DuckDialect(PGDialect):
 
 def guard_gx() -> None:
     """Put right what Great Expectations 1.24 does wrong, or dearly on DuckDB. Once is enough, more does no harm."""
-    from great_expectations.execution_engine import SqlAlchemyExecutionEngine as Engine
+    from great_expectations.execution_engine import sqlalchemy_execution_engine as engine
     from great_expectations.expectations import registry as known
     from great_expectations.expectations.core import ExpectColumnQuantileValuesToBeBetween as Quantiles
 
     known.register_core_metrics()
     Quantiles._validate = _guarded(Quantiles._validate, _with_plain_success)
-    Engine.get_compute_domain = _guarded(Engine.get_compute_domain, _with_subquery)
+    kind = engine.SqlAlchemyExecutionEngine
+    kind.get_compute_domain = _guarded(kind.get_compute_domain, _with_subquery)
+    engine.parse_condition_to_sqlalchemy = _guarded(engine.parse_condition_to_sqlalchemy, _with_any_name)
     for metric in ("column_values.unique.unexpected_count", "compound_columns.unique.unexpected_count"):
         providers = known._registered_metrics[metric]["providers"]
         provider, count = providers["SqlAlchemyExecutionEngine"]
@@ -311,6 +320,12 @@ def _with_subquery(original: Any, *arguments: Any, **named: Any) -> Any:
     return (rows.subquery() if isinstance(rows, sqlalchemy.Select) else rows, *kwargs)
 
 
+def _with_any_name(original: Any, condition: str) -> Any:
+    # Great Expectations leaves NULL out by a condition in a language of its own, in which a name has no quotes.
+    found = re.fullmatch(r'col\("([^"]*["\s][\s\S]*)"\)\.notnull\(\)', condition)
+    return sqlalchemy.column(found[1]).is_not(None) if found else original(condition)
+
+
 def _count_of_duplicates(original: Any, *, execution_engine: Any, metrics: Any, **named: Any) -> Any:
     """How many rows hold a value that another row holds too: by groups, for a third of what a window costs."""
     if execution_engine.engine.driver != _SCHEME:
@@ -318,7 +333,7 @@ def _count_of_duplicates(original: Any, *, execution_engine: Any, metrics: Any, 
     _, computed, accessed = metrics["unexpected_condition"]
     rows = execution_engine.get_domain_records(domain_kwargs={**computed, **accessed})
     rows = rows.subquery() if isinstance(rows, sqlalchemy.Select) else rows
-    columns = [sqlalchemy.column(name) for name in accessed.get("column_list") or [accessed["column"]]]
+    columns: list[Any] = [sqlalchemy.column(name) for name in accessed.get("column_list") or [accessed["column"]]]
     groups = (
         sqlalchemy.select(sqlalchemy.func.count().label("size"))
         .select_from(rows)

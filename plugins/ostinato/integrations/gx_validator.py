@@ -193,7 +193,7 @@ def redacted(raw: Raw, sensitive: frozenset[str], rule: Rule) -> Raw:
     info = {
         "raised_exception": error is not None,
         "exception_message": None if error is None else _without_values(error),
-        "exception_traceback": None,
+        "exception_traceback": "",
     }
     config = {**raw["expectation_config"], "meta": {"rule": rule.name, **({"why": rule.why} if rule.why else {})}}
     config["kwargs"] = {key: value for key, value in config["kwargs"].items() if key != "batch_id"}
