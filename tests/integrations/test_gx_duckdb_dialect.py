@@ -773,7 +773,7 @@ HOSTILE = [
     "at",
     "select",
     " ",
-    "back\\slash",
+    "back\\table",
     "a.b",
     "count(*)",
 ]
@@ -800,7 +800,9 @@ def test_hostile_column_names_are_only_names() -> None:
     with duck() as connection:
         columns = ", ".join(f"'v' || (n // 2) AS {quote(name)}" for name in HOSTILE)
         connection.execute(f"CREATE TABLE batch AS SELECT n, {columns} FROM range(8) AS r(n)")
-        for result_format in (COUNTS, {"result_format": "COMPLETE", "unexpected_index_column_names": HOSTILE[:3]}):
+        # Great Expectations' own query for the rows replaces each question mark, be it in a name.
+        complete = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
+        for result_format in (COUNTS, {**complete, "unexpected_index_column_names": HOSTILE}):
             with served(connection) as url:
                 found = _validated(url, expectations, result_format)
             assert {case: _raised(result) for case, result in found.items() if _raised(result)} == {}

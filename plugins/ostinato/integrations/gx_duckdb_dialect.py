@@ -321,8 +321,8 @@ def _with_subquery(original: Any, *arguments: Any, **named: Any) -> Any:
 
 
 def _with_any_name(original: Any, condition: str) -> Any:
-    # Great Expectations leaves NULL out by a condition in a language of its own, in which a name has no quotes.
-    found = re.fullmatch(r'col\("([^"]*["\s][\s\S]*)"\)\.notnull\(\)', condition)
+    # Where NULLs are left out, it is by a condition in a language whose names take no quotes, newlines and backslashes.
+    found = re.fullmatch(r'col\("(.+)"\)\.notnull\(\)', condition, re.DOTALL)
     return sqlalchemy.column(found[1]).is_not(None) if found else original(condition)
 
 

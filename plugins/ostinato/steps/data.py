@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from ostinato.context import current
 from ostinato.errors import DataError
 from ostinato.graph import step
+from ostinato.suites.reading import read_suite
 from ostinato.tables import Dataset, duck, free_name, literal, quote
 
 from .sources import Source, opened, select
@@ -41,7 +42,8 @@ def load(
         query: SQL, for a database that holds more than one table.
         columns: the columns to read (None among them is ignored); all by default.
         more_columns: columns to read beside those.
-        suite: where one is named, all columns are read, for its rules may speak of any.
+        suite: where one is named, all columns are read, for its rules may speak of any; a slip in it stops the run
+            before anything is read.
         time: the event-time column: timestamps, dates, ISO text or epochs; becomes a timestamp in UTC.
         time_unit: of epochs; "auto" goes by their size.
         broken_times: "refuse" a table with times that are missing or cannot be read; or "keep" such rows, with NULL for
@@ -50,7 +52,10 @@ def load(
 
     Raises:
         DataError: no such file or column, no rows, times that cannot be read.
+        SuiteError: there is no such suite, or it is not well-formed.
     """
+    if suite is not None:
+        read_suite(suite)
     named = None if columns is None or suite is not None else [*columns, *more_columns, time]
     wanted = None if named is None else [column for column in named if column is not None]
     with duck() as connection, opened(connection, source, query, wanted) as found:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ostinato.suites.expectations import ROWS
-from ostinato.suites.predicates import broken
+from ostinato.suites.predicates import broken, looks_beyond
 from ostinato.suites.suite import Rule
 from ostinato.tables import Dataset, free_name, literal, quote
 
@@ -40,25 +40,32 @@ class Apart:
         self.by_rule = {self._names[place]: int(count) for place, count in counted.fetchall()}
 
     def _marked(self, rules: Sequence[Rule]) -> str:
-        """A query of the bad rows' numbers, each with the places of the rules it breaks."""
-        conditions = [
-            f"CASE WHEN coalesce({broken(rule)}, false) THEN {place} END"
-            for place, rule in enumerate(rules)
-            if rule.type != ROWS
-        ]
-        listed = f"list_filter([{', '.join(conditions)}], lambda place: place IS NOT NULL)"
-        found = f"SELECT {self._number}, {listed} AS {self._places} FROM {_TABLE}"
-        queries = {place: rule for place, rule in enumerate(rules) if rule.type == ROWS}
-        if not queries:
-            return f"FROM ({found}) WHERE len({self._places}) > 0"
-        parts = [f"SELECT {self._number}, unnest({self._places}) AS place FROM ({found})"] * bool(conditions)
-        for place, rule in queries.items():
-            query = rule.arguments["unexpected_rows_query"].replace("{batch}", _TABLE).rstrip("; \n\t")
-            parts.append(f"SELECT DISTINCT {self._number}, {place} AS place FROM ({query})")
+        """A query of the bad rows' numbers, each with the places of the rules it breaks.
+
+        What looks beyond a row is asked by itself: a window carries every column beside it through its partitions.
+        """
+        together = {
+            place: broken(rule) for place, rule in enumerate(rules) if rule.type != ROWS and not looks_beyond(rule)
+        }
+        parts = []
+        if together:
+            listed = ", ".join(f"CASE WHEN {condition} THEN {place} END" for place, condition in together.items())
+            bad = f"SELECT {self._number}, [{listed}] AS places FROM {_TABLE} WHERE {' OR '.join(together.values())}"
+            each = f"SELECT {self._number}, unnest(places) AS place FROM ({bad})"
+            parts.append(f"FROM ({each}) WHERE place IS NOT NULL")
+        for place, rule in enumerate(rules):
+            if place not in together:
+                parts.append(f"SELECT DISTINCT {self._number}, {place} AS place FROM ({self._alone(rule)})")
         return (
             f"SELECT {self._number}, list(place ORDER BY place) AS {self._places} "
-            f"FROM ({' UNION ALL '.join(parts)}) GROUP BY ALL"
+            f"FROM ({' UNION ALL '.join(parts)}) GROUP BY {self._number}"
         )
+
+    def _alone(self, rule: Rule) -> str:
+        """The rows that break one rule, as a query."""
+        if rule.type == ROWS:
+            return str(rule.arguments["unexpected_rows_query"]).replace("{batch}", _TABLE).rstrip("; \n\t")
+        return f"FROM (SELECT {self._number}, {broken(rule)} AS broken FROM {_TABLE}) WHERE broken"
 
     def save_bad(self) -> Dataset:
         """Write the bad rows, with the names of the rules each breaks as a list in a last column, `_reasons`."""

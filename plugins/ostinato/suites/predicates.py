@@ -24,6 +24,12 @@ def can_split(rule: Rule) -> bool:
     return rule.type in (ROWS, FOREIGN_KEY) or rule.type.removeprefix(PREFIX) in _MEANINGS
 
 
+def looks_beyond(rule: Rule) -> bool:
+    """Whether a rule's condition looks at other rows or at another table."""
+    unique = ("column_values_to_be_unique", "compound_columns_to_be_unique")
+    return rule.type == FOREIGN_KEY or rule.type.removeprefix(PREFIX) in unique
+
+
 def broken(rule: Rule) -> str:
     """The SQL condition (true, false or NULL) of the rows that break a rule; none for `rows:`, which is a query.
 
