@@ -10,6 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft7Validator
+
+from ostinato.suites.reading import parse_suite
+from ostinato.suites.schema import json_schema
+from ostinato.suites.text import load, plain
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(
@@ -33,7 +38,7 @@ def sh(command: str, folder: Path) -> str:
 def test_every_block_is_of_a_kind_that_is_run_here() -> None:
     """A block nobody runs would rot."""
     assert {kind for kind, _ in BLOCKS} == {"sh", "python"}
-    assert len(SHELL) == 3
+    assert len(SHELL) == 4
     assert len(PYTHON) == 1
 
 
@@ -63,6 +68,9 @@ def test_the_blocks_on_your_own_data_run_one_after_the_other(tmp_path: Path) -> 
     said = sh(SHELL[2], tmp_path)
     assert "decision" in said
     assert "columns.label_time" in said
+    said = sh(SHELL[3], tmp_path)
+    assert "suites/transactions.yaml: " in said
+    assert said.count("0 of 50,000 rows (0.00%) quarantined") == 2
     shutil.rmtree(tmp_path / ".ostinato")
 
 
@@ -78,3 +86,11 @@ def test_the_readmes_picture_and_pages_are_there() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)\)|`(benchmarks/\S+?)`", text):
         assert (ROOT / (target[0] or target[1])).exists(), target
+
+
+def test_the_suite_in_the_handbook_is_one() -> None:
+    """What people copy is read without a word."""
+    text = (ROOT / "docs" / "suites.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(parse_suite(example).rules) == 9
+    assert not list(Draft7Validator(json_schema()).iter_errors(plain(load(example))))

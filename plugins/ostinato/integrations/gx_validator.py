@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import re
 import warnings
@@ -76,11 +77,11 @@ def _results(
 
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False}
-        suite = gx.ExpectationSuite(name="suite")
+        asked = []
         for place, rule in enumerate(rules):
             kind, arguments = _spelled(rule)
-            made = get_expectation_impl(kind)(**arguments, severity=rule.severity, meta={"place": place})
-            suite.add_expectation(made)
+            asked.append(get_expectation_impl(kind)(**arguments, severity=rule.severity, meta={"place": place}))
+        suite = gx.ExpectationSuite(name="suite", expectations=asked)  # all: adding one by one drops what is alike
         found = batch(context.data_sources).get_batch(dict(parameters) if parameters else None)
         results = found.validate(suite, result_format=dict(_COUNTS)).to_json_dict()["results"]
     by_place = {result["expectation_config"]["meta"]["place"]: result for result in results}
@@ -204,7 +205,9 @@ def _is_about_many(observed: Any) -> bool:
     """Whether an observed value is a number or a moment, rather than a list of what stands in rows."""
     if isinstance(observed, dict):  # quantiles
         return set(observed) == {"quantiles", "values"}
-    return isinstance(observed, (int, float, date)) or (isinstance(observed, str) and _is_time(observed))
+    if isinstance(observed, float):
+        return math.isfinite(observed)  # JSON has no other
+    return isinstance(observed, (int, date)) or (isinstance(observed, str) and _is_time(observed))
 
 
 def _is_time(text: str) -> bool:

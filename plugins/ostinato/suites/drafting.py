@@ -26,6 +26,7 @@ __all__ = ["Batch", "draft"]
 _BETWEEN = "column_values_to_be_between"
 _SETS_ASIDE = {"on_fail": "quarantine"}
 _WARNS = {"severity": "warning"}
+_LONGEST_CODE = 100  # characters; PostgreSQL counts to 255 in a pattern
 _LONG = 400  # days; what comes less often than once a year is not waited for
 _RARE = 5  # a value seen less often is listed nowhere: it may say something about a person
 _LARGEST = {"integer": Decimal(2**63 - 1), "float": Decimal("1.7e308"), "decimal": Decimal("1e38")}
@@ -167,7 +168,7 @@ def _of_text(column: Column) -> _Draft:
         {"column": column.name, "min_value": min(column.low, 1), "max_value": most},
         _SETS_ASIDE,
     )
-    if not (regex := _shape(column.texts)):
+    if column.high > _LONGEST_CODE or not (regex := _shape(column.texts)):
         return lengths
     name = quote(column.name)
     return _Draft(
@@ -267,6 +268,8 @@ def _of_number(column: Column) -> Iterator[_Draft]:
             yield _Draft("identifies something: no limit but zero", _BETWEEN, arguments, _SETS_ASIDE)
     elif column.kind == "integer" and column.is_codes and (found := _listed(column)):
         yield found
+    elif column.is_personal:
+        yield _Draft(f"{_shown(column.name)}: by its name about people: no rule that shows values")
     elif column.low is not None:
         yield _limits(column)
         if column.percentiles:
@@ -356,7 +359,7 @@ def _percentiles(column: Column) -> Iterator[_Draft]:
 
 
 def _not_later(column: Column) -> _Draft:
-    times = f"{_range(column.low, column.high)} seen" if column.low else "no finite times seen"
+    times = f"{_range(column.low, column.high)} seen" if column.low and not column.is_personal else "times seen"
     if column.odd or column.low is None:
         return _Draft(f"{_shown(column.name)}: {times}, later than today too: no rule against the future")
     if column.is_called(FUTURE):

@@ -11,7 +11,8 @@ _WORDS = {
     "number": "decimal numeric real float float4 float8 double double_precision number money",
     "text": "varchar char character text string nvarchar bpchar clob enum uuid json jsonb",
     "boolean": "boolean bool bit",
-    "timestamp": "timestamp timestamptz timestamp_s timestamp_ms timestamp_ns datetime datetime2 timestampntz",
+    "timestamp": "timestamp timestamptz timestamp_s timestamp_ms timestamp_ns datetime datetime2 timestamp_ntz "
+    "timestamp_ltz",
     "date": "date",
     "time": "time timetz interval",
     "binary": "blob bytea binary varbinary",
