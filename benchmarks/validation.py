@@ -120,7 +120,7 @@ def _be_child(task: str, *arguments: str) -> Any:
     if task != "hand":
         import great_expectations.expectations  # noqa: F401
 
-        import ostinato.integrations.gx_duckdb_dialect
+        import ostinato.integrations.gx_duckdb_dialect  # noqa: F401
     before = {"import_cpu": time.process_time(), "imports_mb": _peak_mb()}
     wall, cpu = time.perf_counter(), time.process_time()
     found = {"gx": _by_gx, "hand": _by_hand, "pandas": _by_pandas}[task](arguments[0])

@@ -202,7 +202,22 @@ def test_broken_rows_of_the_sample_are_set_aside(connection: duckdb.DuckDBPyConn
 
 NAMES = st.one_of(
     st.sampled_from(
-        ["id", "no", "null", "1e5", " a ", 'a"b', "a'b;--", "{{ as_of }}", "x{{ day }}", "a\nb", "é" * 200]
+        [
+            "id",
+            "no",
+            "null",
+            "1e5",
+            " a ",
+            'a"b',
+            "a'b;--",
+            '"',
+            "`a`",
+            "[a]",
+            "{{ as_of }}",
+            "x{{ day }}",
+            "a\nb",
+            "é" * 200,
+        ]
     ),
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=30),
 )

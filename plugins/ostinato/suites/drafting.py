@@ -97,7 +97,7 @@ def _key(columns: Sequence[Column]) -> dict[str, str]:
     keys = [
         column
         for column in columns
-        if column.unique and not column.absent and column.is_identity and _is_plain(column.name)
+        if column.unique and not column.absent and column.is_identity and _can_be_named(column.name)
     ]
     keys.sort(key=lambda column: not column.is_called(IDENTITY))
     return {"key": keys[0].name} if keys else {}
@@ -129,9 +129,6 @@ def _of_column(column: Column) -> Iterator[_Draft]:
         yield _Draft(f"{_shown(column.name)}: always null: no rule")
         return
     yield _nulls(column)
-    if not _is_plain(column.name):
-        yield _Draft(f"{_shown(column.name)}: no rule about the values, for GX cannot read a name with such signs")
-        return
     if column.unique and column.is_identity:
         count = f"each of {column.present:,} values is there once"
         why = f"{count}{', batch by batch' if len(column.batches) > 1 else ''}; of duplicates all are set aside"
@@ -377,7 +374,7 @@ def _event_time(columns: Sequence[Column]) -> Column | None:
         if not column.is_called(OTHER_TIME)
     ]
     times.sort(key=lambda column: (column.absent > 0, not column.is_called(EVENT)))
-    return next((column for column in times if _is_plain(column.name)), None)
+    return next((column for column in times if _can_be_named(column.name)), None)
 
 
 def _freshness(column: Column, gap: int) -> _Draft:
@@ -392,12 +389,8 @@ def _freshness(column: Column, gap: int) -> _Draft:
 
 
 def _can_be_named(name: str) -> bool:
-    return bool(name) and not is_formula(name)
-
-
-def _is_plain(name: str) -> bool:
-    """Whether GX, which writes `col("name").notnull()` and reads it again, finds the name there."""
-    return _can_be_named(name) and name.isprintable() and not set(name) & {'"', "\\"}
+    """Whether a rule can name a column: it is no formula, and GX, which writes `col("name")`, can read that again."""
+    return name.isprintable() and not set(name) & {'"', "\\"} and name != "" and not is_formula(name)
 
 
 # numbers for people

@@ -45,8 +45,9 @@ class Judged:
         if self.error is not None:
             return self.error
         if self.unexpected is not None:
-            share = f" of {self.judged:,}" if self.judged else ""
-            return f"{self.unexpected:,}{share} {'row breaks' if self.unexpected == 1 else 'rows break'} it"
+            one = self.unexpected == 1
+            rows = f"of {self.judged:,} rows" if self.judged else "row" if one else "rows"
+            return f"{self.unexpected:,} {rows} {'breaks' if one else 'break'} it"
         found = "not met" if self.observed is None else f"found {_number(self.observed)}"
         return f"{found}, wanted {self.rule.wanted}" if self.rule.wanted else found
 
@@ -110,10 +111,9 @@ class Judgement:
     def _set_aside(self) -> str:
         most = sorted((one for one in self.judged if one.rule.quarantine), key=lambda one: -(one.unexpected or 0))
         why = ", ".join(f"{one.rule.name} ({one.unexpected:,})" for one in most[:3] if one.unexpected)
-        return (
-            f"{self.quarantined:,} of {self.rows:,} rows ({self.share:.2%}) would be quarantined, "
-            f"more than max_quarantine = {self.suite.max_quarantine:.2%}: {why}"
-        )
+        more = self.share > self.suite.max_quarantine
+        limit = f"more than max_quarantine = {self.suite.max_quarantine:.2%}" if more else "and none would be left"
+        return f"{self.quarantined:,} of {self.rows:,} rows ({self.share:.2%}) would be quarantined, {limit}: {why}"
 
 
 def _listed(reasons: Iterable[str]) -> str:

@@ -66,9 +66,8 @@ def _between(what: str, arguments: Arguments) -> str:
 
 
 def _in(column: str, arguments: Arguments) -> str:
-    return (
-        f"{column} IN ({', '.join(literal(value) for value in arguments['value_set'] if value is not None) or 'NULL'})"
-    )
+    values = [literal(value) for value in arguments["value_set"] if value is not None]
+    return f"{column} IN ({', '.join(values)})" if values else "false"
 
 
 def _matches(column: str, regex: str) -> str:
@@ -120,7 +119,11 @@ def _greater(a: str, b: str, arguments: Arguments) -> str:
 
 
 def _pair_in(a: str, b: str, arguments: Arguments) -> str:
-    return " OR ".join(f"({a} = {literal(x)} AND {b} = {literal(y)})" for x, y in arguments["value_pairs_set"])
+    return " OR ".join(f"({_is(a, x)} AND {_is(b, y)})" for x, y in arguments["value_pairs_set"])
+
+
+def _is(column: str, value: Any) -> str:
+    return f"{column} IS NULL" if value is None else f"{column} = {literal(value)}"
 
 
 def _same(a: str, b: str) -> str:
@@ -158,7 +161,9 @@ _MEANINGS: dict[str, Callable[[Arguments], str]] = {
     "column_pair_values_to_be_in_set": _of_pair(_pair_in),
     "multicolumn_sum_to_equal": _of_record(lambda columns, a: f"{' + '.join(columns)} = {literal(a['sum_total'])}"),
     "multicolumn_values_to_be_equal": _of_record(
-        lambda columns, _: " AND ".join(["true", *(_same(columns[0], column) for column in columns[1:])])
+        lambda columns, _: " AND ".join(
+            ["true", *(f"{columns[0]} IS NOT DISTINCT FROM {column}" for column in columns[1:])]
+        )
     ),
     "select_column_values_to_be_unique_within_record": _of_record(
         lambda columns, _: f"NOT ({' OR '.join(['false', *(_same(a, b) for a, b in combinations(columns, 2))])})"
