@@ -156,11 +156,11 @@ def test_each_problem_of_a_suite_is_a_finding_with_its_line(folder: Path) -> Non
     """The file is said once."""
     (folder / "shop.yaml").write_text("datset: x\nexpectations:\n- column_to_exit: a\n- column_to_exist: {}\n")
     findings = found(folder / "shop.yaml")
-    assert {(finding.subject, finding.ok) for finding in findings} == {(f"{folder}/shop.yaml", False)}
-    assert [finding.message.split(". ")[0] for finding in findings] == [
-        "line 1: unknown key 'datset'",
-        "line 3: there is no expectation 'column_to_exit'",
-        "line 4: column_to_exist lacks 'column'; it takes {column: …, column_index: …}.",
+    assert not any(finding.ok for finding in findings)
+    assert [(Path(finding.subject).name, finding.message.split(". ")[0]) for finding in findings] == [
+        ("shop.yaml:1", "unknown key 'datset'"),
+        ("shop.yaml:3", "there is no expectation 'column_to_exit'"),
+        ("shop.yaml:4", "column_to_exist lacks 'column'; it takes {column: …, column_index: …}."),
     ]
 
 
@@ -169,14 +169,15 @@ def test_each_problem_of_a_suite_is_a_finding_with_its_line(folder: Path) -> Non
     [
         (b"", "a suite is a mapping with `expectations:`, not empty."),
         (b"dataset: Z\xfcrich", "it cannot be read: 'utf-8' codec can't decode byte"),
-        (b"a: [", "line 1: this is no YAML"),
+        (b"a: [", "this is no YAML"),
     ],
 )
 def test_a_file_given_directly_is_read_as_a_suite(text: bytes, message: str, folder: Path) -> None:
     """Whatever it says."""
     (folder / "shop.yaml").write_bytes(text)
     (finding,) = found(folder / "shop.yaml")
-    assert (finding.subject, finding.ok) == (f"{folder}/shop.yaml", False)
+    assert finding.subject.startswith(f"{folder}/shop.yaml")
+    assert not finding.ok
     assert finding.message.startswith(message)
 
 
@@ -188,7 +189,7 @@ def test_suites_stand_beside_pipelines(folder: Path) -> None:
     (folder / "suites" / "b.yml").write_text('# rules\n"expectations" :\n- column_to_exist: x')
     (folder / "suites" / "c.yaml").write_bytes(b"\xef\xbb\xbfexpectations: [column_to_exist: x]")
     assert [(Path(finding.subject).name, finding.ok) for finding in found(folder)] == [
-        ("a.yaml", False),
+        ("a.yaml:1", False),
         ("mine.py:nightly", True),
         ("b.yml", True),
         ("c.yaml", True),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
 PIPELINE = '''
@@ -45,10 +47,10 @@ def ostinato(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command_and_the_exit_codes() -> None:
     """A newcomer finds the way from --help alone."""
     said = ostinato("--help").stdout
-    for command in ("list", "show", "run", "runs", "check", "data"):
+    for command in ("list", "show", "run", "runs", "check", "suite", "data"):
         assert f"\n  {command} " in said
     assert "Exit codes" in said
-    for command in ("list", "show", "run", "runs", "check", "data sample"):
+    for command in ("list", "show", "run", "runs", "check", "data sample", "suite draft", "suite schema"):
         assert "Usage:" in ostinato(*command.split(), "--help").stdout
 
 
@@ -196,3 +198,84 @@ def test_sample_data_is_written_and_described(folder: Path) -> None:
     assert list((folder / "tx").glob("*.parquet"))
     again = ostinato("data", "sample", "transactions", "--rows", "2000", "-o", "mine.py")
     assert again.returncode == 2
+
+
+# --- suites -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Path:
+    """A small good batch."""
+    place = tmp_path / "orders.csv"
+    with duckdb.connect() as connection:
+        connection.execute(
+            "COPY (SELECT i AS id, 'EUR' AS currency, epoch(TIMESTAMP '2026-01-01' + to_hours(i))::BIGINT AS at "
+            f"FROM range(2000) r(i)) TO '{place}'"
+        )
+    return place
+
+
+def test_a_drafted_suite_goes_to_stdout_or_to_a_file_and_never_over_somebodys_changes(
+    batch: Path, tmp_path: Path
+) -> None:
+    """The same text both ways; a file that is there is left alone unless it is said otherwise."""
+    drafted = ostinato("suite", "draft", str(batch))
+    assert drafted.returncode == 0
+    assert "dataset: orders" in drafted.stdout
+    target = tmp_path / "suites" / "orders.yaml"
+    assert ostinato("suite", "draft", str(batch), "-o", str(target)).returncode == 0
+    assert target.read_text() == drafted.stdout
+    target.write_text("mine")
+    refused = ostinato("suite", "draft", str(batch), "-o", str(target))
+    assert refused.returncode == 2
+    assert "--force" in refused.stderr
+    assert target.read_text() == "mine"
+    assert ostinato("suite", "draft", str(batch), "-o", str(target), "--force").returncode == 0
+    assert ostinato("check", str(target)).returncode == 0
+
+
+def test_a_draft_reads_times_as_load_does(batch: Path) -> None:
+    """Epochs are times where the column is named, and numbers where it is not."""
+    named = ostinato("suite", "draft", str(batch), "--time", "at").stdout
+    assert "at: timestamp" in named
+    assert "as_of" in named
+    assert "at: integer" in ostinato("suite", "draft", str(batch)).stdout
+    wrong = ostinato("suite", "draft", str(batch), "--time", "att")
+    assert "Did you mean 'at'" in wrong.stderr
+
+
+def test_the_schema_for_editors_is_json(tmp_path: Path) -> None:
+    """On stdout, or in a file."""
+    shown = json.loads(ostinato("suite", "schema").stdout)
+    assert "expectations" in shown["properties"]
+    ostinato("suite", "schema", "-o", str(tmp_path / "s.json"))
+    assert json.loads((tmp_path / "s.json").read_text()) == shown
+
+
+def test_a_broken_suite_fails_the_check_with_its_line(tmp_path: Path) -> None:
+    """Exit code 2, and where to look."""
+    (tmp_path / "bad.yaml").write_text("expectations:\n  - column_values_to_be_unque: id\n")
+    checked = ostinato("check", str(tmp_path))
+    assert checked.returncode == 2
+    assert "bad.yaml:2: there is no expectation 'column_values_to_be_unque'. Did you mean" in checked.stdout
+
+
+def test_what_was_found_of_a_table_is_printed_with_its_warnings(batch: Path, tmp_path: Path) -> None:
+    """How many rules, how many rows, which warnings, and where the page is; also later, by `runs`."""
+    suite = tmp_path / "orders.yaml"
+    suite.write_text(
+        "expectations:\n  - column_values_to_be_unique: id\n"
+        "  - {table_row_count_to_equal: 5, severity: warning}\n"
+        "  - {column_values_to_be_between: {column: id, min_value: 10}, on_fail: quarantine}\n"
+    )
+    ran = ostinato("run", "data_validation", "-p", f"source={batch}", "-p", f"suite={suite}")
+    assert ran.returncode == 0, ran.stderr
+    said = " ".join(ran.stderr.split())
+    assert "data warned: 1 pass, 1 fail, 1 quarantined; 10 of 2,000 rows (0.50%) quarantined" in said
+    assert "warning table_row_count_to_equal: found 1,990, wanted value 5" in said
+    page = re.search(r"file://(\S+/validation\.html)", ran.stderr)
+    assert page is not None
+    assert "<b>id</b> values to be between" in Path(page[1]).read_text()
+    (run,) = json.loads(ostinato("runs", "--json").stdout)["runs"]
+    assert run["validations"][0]["quarantined"] == 10
+    assert "10 of 2,000 rows (0.50%) quarantined" in ostinato("runs", run["run_id"]).stdout

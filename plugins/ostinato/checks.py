@@ -99,8 +99,9 @@ def _suite(file: Path) -> Iterator[Finding]:
         rules = len(read_suite(str(file)).rules)
     except SuiteError as error:
         for problem in error.problems:
-            said = problem.removeprefix(f"{file}:").lstrip()
-            yield Finding(str(file), False, re.sub(r"^(\d+): ", r"line \1: ", said))
+            said = problem.removeprefix(str(file))
+            line = re.match(r":\d+(?=: )", said)
+            yield Finding(f"{file}{line[0] if line else ''}", False, said.removeprefix(line[0] if line else "")[2:])
     except OstinatoError as error:
         yield Finding(str(file), False, str(error))
     else:

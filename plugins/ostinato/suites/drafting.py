@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from ostinato.tables import literal, quote
 from .families import family
 from .formulas import is_formula
 from .profile import EVENT, FEW_ROWS, FUTURE, IDENTITY, OTHER_TIME, Batch, Column, holding, largest_gap, profiled
+from .writing import comment, entry, key_and_value, shown, spelled
 
 if TYPE_CHECKING:
     import duckdb
@@ -74,7 +74,7 @@ def draft(connection: duckdb.DuckDBPyConnection, batches: Sequence[Batch], *, da
             if column is event:
                 drafts.append(_freshness(column, largest_gap(connection, batches, column.name)))
         else:
-            drafts.append(_Draft(f"{_shown(column.name)}: no rule can speak of a column of this name"))
+            drafts.append(_Draft(f"{shown(column.name)}: no rule can speak of a column of this name"))
     claims = [rule.claim for rule in drafts if rule.claim]
     held = {"": True, **dict(zip(claims, holding(connection, batches, claims), strict=True))}
     kept = [rule if held[rule.claim] else rule.otherwise for rule in drafts]
@@ -126,7 +126,7 @@ def _of_table(columns: Sequence[Column]) -> Iterator[_Draft]:
 
 def _of_column(column: Column) -> Iterator[_Draft]:
     if not column.present:
-        yield _Draft(f"{_shown(column.name)}: always null: no rule")
+        yield _Draft(f"{shown(column.name)}: always null: no rule")
         return
     yield _nulls(column)
     if column.unique and column.is_identity:
@@ -146,7 +146,7 @@ def _nulls(column: Column) -> _Draft:
     if not column.absent:
         return _Draft(f"never null in {column.rows:,} rows", rule, column.name, _SETS_ASIDE)
     if column.absent > 0.05:
-        return _Draft(f"{_shown(column.name)}: up to {column.absent:.1%} of a batch is null: no rule about that")
+        return _Draft(f"{shown(column.name)}: up to {column.absent:.1%} of a batch is null: no rule about that")
     mostly = _share(1 - 2 * column.absent)
     why = f"{column.rows - column.present:,} of {column.rows:,} values null, up to {column.absent:.2%} of a batch"
     return _Draft(why, rule, {"column": column.name, "mostly": mostly}, _WARNS)
@@ -266,20 +266,20 @@ def _of_number(column: Column) -> Iterator[_Draft]:
     elif column.kind == "integer" and column.is_codes and (found := _listed(column)):
         yield found
     elif column.is_personal:
-        yield _Draft(f"{_shown(column.name)}: by its name about people: no rule that shows values")
+        yield _Draft(f"{shown(column.name)}: by its name about people: no rule that shows values")
     elif column.low is not None:
         yield _limits(column)
         if column.percentiles:
             yield from _percentiles(column)
     else:
-        yield _Draft(f"{_shown(column.name)}: no finite number seen: no rule about the values")
+        yield _Draft(f"{shown(column.name)}: no finite number seen: no rule about the values")
 
 
 def _share_of_ones(column: Column) -> _Draft:
     ones = [(seen.values or {}).get(1, 0) for seen in column.batches]
     rarer = min(min(one, seen.present - one) for one, seen in zip(ones, column.batches, strict=True))
     if rarer < 2 * _RARE:
-        return _Draft(f"{_shown(column.name)}: 0 or 1 is too rare to judge their shares")
+        return _Draft(f"{shown(column.name)}: 0 or 1 is too rare to judge their shares")
     means = [one / seen.present for one, seen in zip(ones, column.batches, strict=True)]
     low, high = min(means), max(means)
     return _Draft(
@@ -315,7 +315,7 @@ def _limits(column: Column) -> _Draft:
     odd = max(seen.odd / seen.present for seen in column.batches if seen.present)
     if odd > 0.05 or len(limited) == 1:
         what = f"{odd:.1%} of a batch is NaN or infinite" if odd else "numbers as large as their type allows"
-        return _Draft(f"{_shown(column.name)}: {what}: no rule about the values")
+        return _Draft(f"{shown(column.name)}: {what}: no rule about the values")
     mostly = f"{why}; {column.odd:,} of {column.present:,} are NaN or infinite, which fall outside"
     return _Draft(mostly, _BETWEEN, {**limited, "mostly": _share(1 - 2 * odd)}, _WARNS)
 
@@ -358,9 +358,9 @@ def _percentiles(column: Column) -> Iterator[_Draft]:
 def _not_later(column: Column) -> _Draft:
     times = f"{_range(column.low, column.high)} seen" if column.low and not column.is_personal else "times seen"
     if column.odd or column.low is None:
-        return _Draft(f"{_shown(column.name)}: {times}, later than today too: no rule against the future")
+        return _Draft(f"{shown(column.name)}: {times}, later than today too: no rule against the future")
     if column.is_called(FUTURE):
-        return _Draft(f"{_shown(column.name)}: {times}; by its name it may lie in the future: no rule against that")
+        return _Draft(f"{shown(column.name)}: {times}; by its name it may lie in the future: no rule against that")
     arguments = {"column": column.name, "max_value": "{{ day + 1d }}"}
     return _Draft(f"{times}: not later than the day of the run", _BETWEEN, arguments, _SETS_ASIDE)
 
@@ -379,9 +379,9 @@ def _event_time(columns: Sequence[Column]) -> Column | None:
 
 def _freshness(column: Column, gap: int) -> _Draft:
     if column.type.endswith("ZONE"):
-        return _Draft(f"{_shown(column.name)}: no rule about freshness: GX compares times without a zone only")
+        return _Draft(f"{shown(column.name)}: no rule about freshness: GX compares times without a zone only")
     if gap > _LONG:
-        return _Draft(f"{_shown(column.name)}: up to {gap:,} days from one day with rows to the next: never stale")
+        return _Draft(f"{shown(column.name)}: up to {gap:,} days from one day with rows to the next: never stale")
     usual = {0: "one day seen, so perhaps there are rows every day", 1: "every day seen has rows"}
     often = usual.get(gap, f"up to {gap} days seen from one day with rows to the next")
     arguments = {"column": column.name, "min_value": f"{{{{ as_of - {max(2, gap + 1)}d }}}}"}
@@ -427,105 +427,16 @@ def _number(value: Any) -> str:
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number + 0.0:.4g}"  # never -0
 
 
-# YAML
-
-_WIDTH = 120
-_PLAIN = re.compile(r"(?!(y|n|yes|no|on|off|true|false|null)$)[a-z_][a-z0-9_]*", re.IGNORECASE | re.ASCII)
-_ESCAPED = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
-
-
 def _written(head: str, facts: Mapping[str, Any], columns: Sequence[Column], drafts: Sequence[_Draft]) -> Iterator[str]:
     """The lines of the suite."""
-    yield from _comment(head)
+    yield from comment(head)
     for key, value in facts.items():
-        yield f"{key}: {_yaml(value)}"
+        yield f"{key}: {spelled(value)}"
     yield "columns:"
     for column in columns:
-        name = _yaml(column.name)
-        # a longer key must say that it is one
-        yield f"  {name}: {family(column.type)}" if len(name) < 1000 else f"  ? {name}\n  : {family(column.type)}"
+        yield key_and_value(column.name, family(column.type), "  ")
     yield "expectations:"
     for rule in drafts:
-        yield from _comment(rule.why, "  ")
+        yield from comment(rule.why, "  ")
         if rule.expectation:
-            yield from _entry(rule)
-
-
-def _entry(rule: _Draft) -> Iterator[str]:
-    line = f"  - {rule.expectation}: {_yaml(rule.arguments)}"
-    if len(line) <= _WIDTH or not isinstance(rule.arguments, dict):
-        yield line
-    else:
-        yield f"  - {rule.expectation}:"
-        for key, value in rule.arguments.items():
-            yield from _filled(f"      {key}: ", value)
-    for key, value in (rule.options or {}).items():
-        yield f"    {key}: {value}"
-
-
-def _filled(line: str, value: Any) -> Iterator[str]:
-    """A key and its value, over many lines where one is too short."""
-    indent = " " * (len(line) - len(line.lstrip()) + 2)
-    if len(whole := line + _yaml(value)) <= _WIDTH or not isinstance(value, (list, Mapping)):
-        yield whole
-    elif isinstance(value, Mapping):
-        yield line.rstrip()
-        for key, part in value.items():
-            yield from _filled(f"{indent}{key}: ", part)
-    else:
-        *items, last = map(_yaml, value)
-        line += "["
-        for text in (*(f"{item}," for item in items), f"{last}]"):
-            if len(line) + len(text) > _WIDTH:
-                yield line.rstrip()
-                line = indent
-            line += f"{text} "
-        yield line.rstrip()
-
-
-def _comment(text: str, indent: str = "") -> list[str]:
-    """A comment of whole lines, whatever is in it."""
-    plain = "".join(char if char.isprintable() else " " for char in text)
-    return textwrap.wrap(
-        plain,
-        _WIDTH,
-        initial_indent=f"{indent}# ",
-        subsequent_indent=f"{indent}# ",
-        break_on_hyphens=False,
-    )
-
-
-def _shown(name: str) -> str:
-    """A column's name in a comment."""
-    text = _yaml(name)
-    return text if len(text) <= 60 else f"{text[:59]}…"
-
-
-def _yaml(value: Any) -> str:
-    """A value on one line, as every reader of YAML understands it."""
-    if isinstance(value, str):
-        return _quoted(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_yaml(key)}: {_yaml(part)}" for key, part in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_yaml, value)) + "]"
-    if isinstance(value, Decimal):
-        if value == 0:
-            return "0"
-        return f"{value.normalize():f}" if -5 < value.adjusted() < 15 else f"{value:.1e}"
-    return str(value)
-
-
-def _quoted(text: str) -> str:
-    """A text, plain only where nobody can take it for anything else."""
-    if _PLAIN.fullmatch(text):
-        return text
-    if "\\" in text and "'" not in text and text.isprintable():  # patterns
-        return f"'{text}'"
-    return '"' + "".join(char if char.isprintable() and char not in _ESCAPED else _escape(char) for char in text) + '"'
-
-
-def _escape(char: str) -> str:
-    return _ESCAPED.get(char) or f"\\U{ord(char):08x}"
+            yield from entry(rule.expectation, rule.arguments, rule.options or {})
