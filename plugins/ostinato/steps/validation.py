@@ -148,7 +148,7 @@ def _found(
     asking = _Asking(connection, suite, samples, judged, found)
     asking.ask(data, splitting)
     if any(judged[rule.name].unexpected for rule in splitting):
-        apart = Apart(connection, data, splitting)
+        apart = Apart(connection, data, [rule for rule in splitting if judged[rule.name].outcome != "error"])
         asking.compare(apart)
         found.judgement = replace(found.judgement, quarantined=apart.rows)
         found.bad = apart.save_bad() if apart.rows else None
