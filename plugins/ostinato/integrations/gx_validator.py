@@ -31,6 +31,13 @@ _KEPT = frozenset(
     "missing_count missing_percent".split()
 )
 _AWAY = ("OperationalError", "InterfaceError", "ConnectionError", "Py4JNetworkError")
+_REFUSED = ("no such", "syntax error")  # which SQLite calls operational, too
+# What is raised before a row is read speaks of the query and of columns: it holds nobody's value.
+_BEFORE_ROWS = re.compile(
+    r"\((_duckdb\.(Binder|Parser|Catalog|Syntax|NotImplemented)Exception|\w+\.(OperationalError|InterfaceError)|"
+    r"psycopg\.errors\.(Undefined\w+|Ambiguous\w+|SyntaxError|DatatypeMismatch|WrongObjectType|InsufficientPrivilege))\) .*|"
+    r"\w+ metrics cannot be computed on column of type .*"
+)
 
 Raw = dict[str, Any]
 """One expectation's result as GX's JSON."""
@@ -38,9 +45,8 @@ Raw = dict[str, Any]
 
 def on_duckdb(connection: duckdb.DuckDBPyConnection, view: str, rules: Sequence[Rule]) -> list[Raw]:
     """GX's results on a view of this DuckDB instance, one for each rule, in their order."""
-    from .gx_duckdb_dialect import guard_gx, served
+    from .gx_duckdb_dialect import served
 
-    guard_gx()
     with served(connection) as url:
         return on_database(url, view, rules)
 
@@ -51,10 +57,18 @@ def on_database(url: str, table: str, rules: Sequence[Rule], *, schema: str | No
     def batch(sources: Any) -> BatchDefinition:
         kinds = {"postgresql": sources.add_postgres, "sqlite": sources.add_sqlite, "snowflake": sources.add_snowflake}
         add = kinds.get(re.split(r"[+:]", url, maxsplit=1)[0], sources.add_sql)
-        asset = add("source", connection_string=url).add_table_asset(table, table_name=table, schema_name=schema)
+        names = {"table_name": _cased(table), "schema_name": schema and _cased(schema)}
+        asset = add("source", connection_string=url).add_table_asset(table, **names)
         return asset.add_batch_definition_whole_table("all")
 
     return _results(batch, rules)
+
+
+def _cased(name: str) -> str:
+    """A name as SQLAlchemy quotes it where it has to: GX would leave `Payments` bare, which is another table."""
+    from sqlalchemy.sql import quoted_name
+
+    return quoted_name(name, True if name != name.lower() else None)
 
 
 def on_spark(frame: Any, rules: Sequence[Rule]) -> list[Raw]:
@@ -73,9 +87,14 @@ def _results(
         return []
     with _quiet():
         import great_expectations as gx
+        from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
         from great_expectations.expectations.registry import get_expectation_impl
 
-        context = gx.get_context(mode="ephemeral")
+        from .gx_duckdb_dialect import guard_gx
+
+        guard_gx()
+        nothing_kept = DataContextConfig(store_backend_defaults=InMemoryStoreBackendDefaults())  # no folder for docs
+        context = gx.get_context(mode="ephemeral", project_config=nothing_kept)
         context.variables.progress_bars = {"globally": False}
         asked = []
         for place, rule in enumerate(rules):
@@ -133,7 +152,7 @@ def judged(rule: Rule, raw: Raw, sensitive: frozenset[str] = frozenset()) -> Jud
         Unavailable: the database went away.
     """
     if (error := _raised(raw)) is not None:
-        if any(name in error for name in _AWAY) and "no such" not in error:
+        if any(name in error for name in _AWAY) and not any(phrase in error for phrase in _REFUSED):
             raise Unavailable(f"{rule.name}: {_without_values(error)}")
         return Judged(rule, "error", error=f"could not be evaluated: {_without_values(error)}")
     result, success = raw["result"], raw["success"]
@@ -177,9 +196,15 @@ def _raised(raw: Raw) -> str | None:
 
 
 def _without_values(message: str) -> str:
-    """The first line of an error without what stands between single quotes: databases quote values so."""
+    """The first line of an error that can hold no value of a row, without what it quotes; of any other its kind.
+
+    Databases quote what they cannot convert in more ways than can be told from the rest.
+    """
     first = next((line for line in message.splitlines() if line.strip()), "")
-    return re.sub(r"'(?:[^'\\]|\\.)*'", "'…'", first)[:300]
+    if _BEFORE_ROWS.fullmatch(first):
+        return re.sub(r"'(?:[^'\\]|\\.)*'", "'…'", first)[:300]
+    kind = re.match(r"\((?:\w+\.)*(\w+)\)", first)
+    return f"{kind[1] if kind else 'an error'}, of which no more is shown, as it may hold values"
 
 
 def redacted(raw: Raw, sensitive: frozenset[str], rule: Rule) -> Raw:

@@ -43,7 +43,10 @@ def in_database(url: str, table: str | None, schema: str | None) -> Iterator[Pla
             name = table or only(there, shown)
             if name not in there:
                 raise DataError(f"{shown} has no table {name!r}. {suggest(name, there)}")
-            columns = {str(column["name"]): str(column["type"]) for column in inspector.get_columns(name, schema)}
+            columns = {
+                str(column["name"]): _spelled(column["type"], engine.dialect)
+                for column in inspector.get_columns(name, schema)
+            }
             found = connection.execute(sa.select(sa.func.count()).select_from(sa.table(name, schema=schema)))
             rows = int(found.scalar_one())
         yield Place(rows, columns, lambda rules: gx_validator.on_database(url, name, rules, schema=schema))
@@ -51,6 +54,16 @@ def in_database(url: str, table: str | None, schema: str | None) -> Iterator[Pla
         raise Unavailable(f"{shown} does not answer: {error.orig}") from error
     finally:
         engine.dispose()
+
+
+def _spelled(kind: Any, dialect: Any) -> str:
+    """A column's type as its database calls it."""
+    import sqlalchemy as sa
+
+    try:
+        return str(kind.compile(dialect=dialect))
+    except sa.exc.CompileError:  # one that SQLAlchemy does not know
+        return str(kind)
 
 
 @contextlib.contextmanager

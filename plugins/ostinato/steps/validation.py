@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Literal
 
 from ostinato.artifacts import Validation
@@ -13,7 +14,7 @@ from ostinato.errors import RuleBroken, ValidationFailed, suggest
 from ostinato.graph import step
 from ostinato.suites import formulas
 from ostinato.suites.expectations import ROWS
-from ostinato.suites.families import family, fits
+from ostinato.suites.families import family, fits, is_zoned
 from ostinato.suites.judgement import Judged, Judgement
 from ostinato.suites.predicates import broken, can_split
 from ostinato.suites.reading import SuiteError, read_suite
@@ -140,7 +141,7 @@ def _found(
 ) -> _Found:
     if wrong := _not_this_table(suite, data.rows, data.schema):
         return _Found(Judgement(suite, wrong, data.rows))
-    rules, judged = _filled(suite, history)
+    rules, judged = _filled(suite, history, data.schema)
     splitting = [rule for rule in rules if rule.quarantine]
     others = [rule for rule in rules if not rule.quarantine]
     found = _Found(Judgement(suite, [], data.rows), left=data)
@@ -210,7 +211,7 @@ def _asked_in_place(found: _Found, place: Place, history: History) -> None:
     if wrong := _not_this_table(suite, place.rows, place.schema):
         found.judgement = replace(found.judgement, judged=wrong)
         return
-    rules, judged = _filled(suite, history)
+    rules, judged = _filled(suite, history, place.schema)
     for rule, raw in zip(rules, place.ask(rules), strict=True):
         judged[rule.name] = gx_validator.judged(rule, raw, suite.sensitive)
         found.raws.append(gx_validator.redacted(raw, suite.sensitive, rule))
@@ -266,14 +267,16 @@ def _missing(column: str, schema: Mapping[str, str]) -> str:
     return f"the table has no column {column!r}. {suggest(column, schema)}"
 
 
-def _filled(suite: Suite, history: History) -> tuple[list[Rule], dict[str, Judged]]:
+def _filled(suite: Suite, history: History, schema: Mapping[str, str]) -> tuple[list[Rule], dict[str, Judged]]:
     """The rules with their formulas filled in, and those that ask for what is not known yet."""
-    context = current()
-    as_of = (context.as_of or context.day).replace(tzinfo=None)
-    known = {"as_of": as_of, "day": context.day.replace(tzinfo=None), "last.rows": history.last_rows()}
+    context, last_rows = current(), history.last_rows()
     rules: list[Rule] = []
     skipped: dict[str, Judged] = {}
     for rule in suite.rules:
+        # moments have a zone where the column's have one, or nothing can be compared
+        zone = UTC if any(is_zoned(schema.get(column, "")) for column in rule.columns) else None
+        moments = {"as_of": context.as_of or context.day, "day": context.day}
+        known = {**{name: moment.replace(tzinfo=zone) for name, moment in moments.items()}, "last.rows": last_rows}
         try:
             arguments = formulas.filled(rule.arguments, known)
             if rule.type == ROWS:
@@ -281,8 +284,8 @@ def _filled(suite: Suite, history: History) -> tuple[list[Rule], dict[str, Judge
                 arguments = {"unexpected_rows_query": query}
         except KeyError as error:
             skipped[rule.name] = Judged(rule, "skipped", error=f"{error.args[0]} is not known in the first run")
-        except OverflowError:
-            raise SuiteError([f"{suite.at(rule)}: the moment in it lies outside the calendar."]) from None
+        except ValueError as error:
+            raise SuiteError([f"{suite.at(rule)}: {error}."]) from None
         else:
             rules.append(replace(rule, arguments=arguments))
     return rules, skipped

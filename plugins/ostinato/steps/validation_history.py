@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,13 @@ from ostinato.runner import records_of
 _MOST = 30  # runs
 
 
+def shortened(text: str, most: int) -> str:
+    """A text that takes at most so many bytes of JSON, in which a character may be twelve; references stay small."""
+    while len(json.dumps(text)) > most:
+        text = text[: len(text) * 9 // 10]
+    return text
+
+
 @dataclass(frozen=True)
 class History:
     """Earlier validations of one subject, newest first, each with its run."""
@@ -24,7 +32,7 @@ class History:
     @classmethod
     def of(cls, subject: str) -> History:
         """Of the running pipeline, this run left out."""
-        context = current()
+        context, subject = current(), shortened(subject, 600)
         if not context.pipeline:
             return cls(subject)
         records = records_of(context.workspace.home)

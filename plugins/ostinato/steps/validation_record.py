@@ -14,7 +14,7 @@ from ostinato.suites.judgement import Judged, Judgement
 from ostinato.tables import Dataset
 from ostinato.workspace import to_uri, write_json, write_text
 
-from .validation_history import History
+from .validation_history import History, shortened
 
 _NAMED = 10  # rules named in a reference, which must stay small
 
@@ -72,11 +72,11 @@ def written(
     write_text(page, validation_page.page(found, [*history.for_page(), now], links))
     facts = {
         **summary,
-        "suite": suite.name[:100],
+        "suite": shortened(suite.name, 200),
         "suite_digest": suite.digest,
-        "subject": history.subject[:300],
+        "subject": history.subject,
         "counts": counts,
-        "warnings": [f"{one.rule.name}: {one.sentence()}"[:160] for one in judgement.warnings[:_NAMED]],
+        "warnings": [shortened(f"{one.rule.name}: {one.sentence()}", 200) for one in judgement.warnings[:_NAMED]],
         "page": to_uri(page),
         "docs": to_uri(places["Great Expectations' Data Docs"]),
         **({"quarantine": bad.to_json()} if bad is not None else {}),

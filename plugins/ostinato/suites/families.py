@@ -37,3 +37,8 @@ def fits(kind: str, wanted: str) -> bool:
     """Whether a column of type `kind` is what a suite calls `wanted`; whole numbers are numbers too."""
     found = family(kind)
     return wanted in ("any", found) or (wanted == "number" and found == "integer")
+
+
+def is_zoned(kind: str) -> bool:
+    """Whether the moments in a column of type `kind` have a time zone."""
+    return re.fullmatch(r"timestamp(tz\w*|(\(\d\))? with time zone)", kind.casefold()) is not None
