@@ -10,17 +10,12 @@ work without imports; the peak is the process's. Figures are medians.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import resource
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from typing import Any
+
+import side_by_side
 
 WAYS = ("draft", "scan")
 
@@ -49,26 +44,9 @@ def measure(rows_list: Sequence[int], repeats: int = 3) -> list[dict[str, Any]]:
 def _measure(rows: int, repeats: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="ostinato-benchmark-") as home:
         environment = {**os.environ, "OSTINATO_HOME": home}
-        path = _child(environment, "table", f"{home}/table.parquet", str(rows))
-        runs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
-        for turn in range(repeats):
-            for way in WAYS if turn % 2 == 0 else reversed(WAYS):
-                runs[way].append(_child(environment, way, path))
-    found = {
-        f"{way}_{what}": round(statistics.median(run[what] for run in runs[way]), 2)
-        for what in ("cpu", "wall", "peak_mb")
-        for way in WAYS
-    }
-    ratio = statistics.median(
-        draft["cpu"] / scan["cpu"] for draft, scan in zip(runs["draft"], runs["scan"], strict=True)
-    )
-    return {"rows": rows, "cpu_ratio": round(ratio, 2), **found}
-
-
-def _child(environment: dict[str, str], *arguments: str) -> Any:
-    command = [sys.executable, __file__, "--child", *arguments]
-    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout)
+        path = side_by_side.child(__file__, environment, "table", f"{home}/table.parquet", str(rows))
+        runs = side_by_side.take_turns(__file__, environment, WAYS, repeats, path)
+    return {"rows": rows, "cpu_ratio": side_by_side.ratio(runs, *WAYS), **side_by_side.medians(runs)}
 
 
 def _be_child(task: str, path: str, *arguments: str) -> Any:
@@ -85,32 +63,14 @@ def _be_child(task: str, path: str, *arguments: str) -> Any:
         table = parquet_sql(connection, [path])
         columns = [quote(row[0]) for row in connection.execute(f"DESCRIBE FROM {table}").fetchall()]
         extremes = ", ".join(f"min({column}), max({column})" for column in columns)
-        wall, cpu = time.perf_counter(), time.process_time()
-        if task == "draft":
-            draft(connection, [Batch("table.parquet", table)], dataset="transactions")
-        else:
-            connection.execute("SET disabled_optimizers = 'statistics_propagation'")
-            connection.execute(f"SELECT count(*), {extremes} FROM {table}").fetchall()
-        taken = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
-    return {**taken, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
-    parser.add_argument("--repeats", type=int, default=3)
-    chosen = parser.parse_args()
-    names: list[str] = []
-    for rows in chosen.rows:
-        found = measure([rows], chosen.repeats)[0]
-        if not names:
-            names = list(found)
-            print(" | ".join(names))
-        print(" | ".join(f"{found[name]:>{len(name)}}" for name in names), flush=True)
+        with side_by_side.timed() as taken:
+            if task == "draft":
+                draft(connection, [Batch("table.parquet", table)], dataset="transactions")
+            else:
+                connection.execute("SET disabled_optimizers = 'statistics_propagation'")
+                connection.execute(f"SELECT count(*), {extremes} FROM {table}").fetchall()
+    return taken
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--child"]:
-        print(json.dumps(_be_child(*sys.argv[2:])))
-    else:
-        main()
+    side_by_side.main(__doc__, _measure, _be_child, [1_000_000, 10_000_000])

@@ -1,6 +1,6 @@
 """What `fraud_features` costs beside the query that a good engineer would write by hand.
 
-    python benchmarks/features.py [--rows 100000 1000000 10000000] [--repeats 3] [--text]
+    python benchmarks/features.py [--rows 100000 1000000 10000000] [--repeats 3]
 
 Each run is a process of its own, the two ways taking turns, on the same Parquet file, with the same memory limit,
 threads and compression. Ours is the whole step: checks, query, writing and the scan for the digest. CPU seconds and
@@ -9,17 +9,13 @@ wall seconds are those of the work without imports; the peak is the process's. F
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import resource
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from typing import Any
+
+import side_by_side
 
 WAYS = ("ours", "hand")
 
@@ -71,42 +67,23 @@ BY_HAND = """
                        RANGE BETWEEN INTERVAL 37 DAY PRECEDING AND INTERVAL 7 DAY PRECEDING))"""
 
 
-def measure(rows_list: Sequence[int], repeats: int = 3, *, text: bool = False) -> list[dict[str, Any]]:
-    """Medians for each number of rows: `{rows, ids, cpu_ratio, ours_cpu, hand_cpu, ours_wall, …, ours_peak_mb, …}`.
-
-    Args:
-        text: cards and terminals are identified by strings.
-    """
-    return [_measure(rows, repeats, text) for rows in rows_list]
+def measure(rows_list: Sequence[int], repeats: int = 3) -> list[dict[str, Any]]:
+    """Medians for each number of rows: `{rows, cpu_ratio, ours_cpu, hand_cpu, ours_wall, …, ours_peak_mb, …}`."""
+    return [_measure(rows, repeats) for rows in rows_list]
 
 
-def _measure(rows: int, repeats: int, text: bool) -> dict[str, Any]:
+def _measure(rows: int, repeats: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="ostinato-benchmark-") as home:
         environment = {**os.environ, "OSTINATO_HOME": home}
-        given = _child(environment, "table", str(rows), "text" if text else "numbers")
-        runs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
-        for turn in range(repeats):
-            for way in WAYS if turn % 2 == 0 else reversed(WAYS):
-                runs[way].append(_child(environment, way, json.dumps(given)))
-    found = {
-        f"{way}_{what}": round(statistics.median(run[what] for run in runs[way]), 2)
-        for what in ("cpu", "wall", "peak_mb")
-        for way in WAYS
-    }
-    ratio = statistics.median(ours["cpu"] / hand["cpu"] for ours, hand in zip(runs["ours"], runs["hand"], strict=True))
-    return {"rows": rows, "ids": "text" if text else "numbers", "cpu_ratio": round(ratio, 2), **found}
-
-
-def _child(environment: dict[str, str], *arguments: str) -> Any:
-    command = [sys.executable, __file__, "--child", *arguments]
-    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout)
+        given = json.dumps(side_by_side.child(__file__, environment, "table", str(rows)))
+        runs = side_by_side.take_turns(__file__, environment, WAYS, repeats, given)
+    return {"rows": rows, "cpu_ratio": side_by_side.ratio(runs, *WAYS), **side_by_side.medians(runs)}
 
 
 def _be_child(task: str, *arguments: str) -> Any:
     """What runs in a process of its own; the answer goes to stdout as JSON."""
     if task == "table":
-        return _table(int(arguments[0]), arguments[1] == "text")
+        return _table(int(arguments[0]))
     import duckdb  # noqa: F401  # not part of what is timed
 
     from ostinato.artifacts import Artifact
@@ -116,20 +93,16 @@ def _be_child(task: str, *arguments: str) -> Any:
 
     given = Artifact.from_json(json.loads(arguments[0]))
     assert isinstance(given, Dataset)
-    wall, cpu = time.perf_counter(), time.process_time()
-    written = str(local_path(fraud_features(given).uri)) if task == "ours" else _by_hand(str(local_path(given.uri)))
-    taken = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
+    with side_by_side.timed() as taken:
+        written = str(local_path(fraud_features(given).uri)) if task == "ours" else _by_hand(str(local_path(given.uri)))
     os.remove(written)
-    return {**taken, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    return taken
 
 
-def _table(rows: int, text: bool) -> Any:
+def _table(rows: int) -> Any:
     from ostinato.tables import Dataset, duck
 
     query = TABLE.format(rows=rows, cards=max(rows // 350, 1), terminals=max(rows // 500, 1))
-    if text:
-        named = ", ".join(f"format('{column}_{{:07d}}', {column}_id) AS {column}_id" for column in ("card", "terminal"))
-        query = f"SELECT * REPLACE ({named}) FROM ({query})"
     with duck() as connection:
         return Dataset.save(connection, query, "given", time="ts").to_json()
 
@@ -150,23 +123,5 @@ def _by_hand(path: str) -> str:
     return target
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--text", action="store_true", help="identify cards and terminals by strings")
-    chosen = parser.parse_args()
-    names: list[str] = []
-    for rows in chosen.rows:
-        found = measure([rows], chosen.repeats, text=chosen.text)[0]
-        if not names:
-            names = list(found)
-            print(" | ".join(names))
-        print(" | ".join(f"{found[name]:>{len(name)}}" for name in names), flush=True)
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--child"]:
-        print(json.dumps(_be_child(*sys.argv[2:])))
-    else:
-        main()
+    side_by_side.main(__doc__, _measure, _be_child, [100_000, 1_000_000, 10_000_000])

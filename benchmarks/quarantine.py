@@ -9,17 +9,13 @@ turns, each in a process of its own; CPU and wall seconds are of the work withou
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import resource
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
+
+import side_by_side
 
 WAYS = ("ours", "copy")
 
@@ -28,24 +24,11 @@ def measure(rows: int = 1_000_000, repeats: int = 7) -> dict[str, Any]:
     """Medians: `{rows, quarantined, cpu_ratio, ours_cpu, copy_cpu, ours_wall, …, ours_peak_mb, …}`."""
     with tempfile.TemporaryDirectory(prefix="ostinato-benchmark-") as home:
         environment = {**os.environ, "OSTINATO_HOME": home}
-        given = _child(environment, "table", str(rows))
-        runs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
-        for turn in range(repeats):
-            for way in WAYS if turn % 2 == 0 else reversed(WAYS):
-                runs[way].append(_child(environment, way, json.dumps(given)))
-    found = {
-        f"{way}_{what}": round(statistics.median(run[what] for run in runs[way]), 2)
-        for what in ("cpu", "wall", "peak_mb")
-        for way in WAYS
-    }
-    ratio = statistics.median(ours["cpu"] / copy["cpu"] for ours, copy in zip(runs["ours"], runs["copy"], strict=True))
-    return {"rows": rows, "quarantined": runs["ours"][0]["quarantined"], "cpu_ratio": round(ratio, 2), **found}
-
-
-def _child(environment: dict[str, str], *arguments: str) -> Any:
-    command = [sys.executable, __file__, "--child", *arguments]
-    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout)
+        given = json.dumps(side_by_side.child(__file__, environment, "table", str(rows)))
+        runs = side_by_side.take_turns(__file__, environment, WAYS, repeats, given)
+    counted = runs["ours"][0]["quarantined"]
+    ratio = side_by_side.ratio(runs, *WAYS)
+    return {"rows": rows, "quarantined": counted, "cpu_ratio": ratio, **side_by_side.medians(runs)}
 
 
 def _be_child(task: str, given: str) -> Any:
@@ -58,12 +41,9 @@ def _be_child(task: str, given: str) -> Any:
     data = Artifact.from_json(json.loads(given))
     assert isinstance(data, Dataset)
     rules = _rules()
-    with duck() as connection:
-        wall, cpu = time.perf_counter(), time.process_time()
+    with duck() as connection, side_by_side.timed() as taken:
         quarantined = _ours(connection, data, rules) if task == "ours" else _copy(connection, data)
-        taken = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {**taken, "quarantined": quarantined, "peak_mb": peak}
+    return {**taken, "quarantined": quarantined}
 
 
 def _table(rows: int) -> Any:
@@ -104,17 +84,5 @@ def _copy(connection: Any, data: Any) -> int:
     return 0
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--repeats", type=int, default=7)
-    chosen = parser.parse_args()
-    for name, value in measure(chosen.rows, chosen.repeats).items():
-        print(f"{name:>14} {value}")
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--child"]:
-        print(json.dumps(_be_child(*sys.argv[2:])))
-    else:
-        main()
+    side_by_side.main(__doc__, measure, _be_child, [1_000_000], repeats=7)

@@ -10,17 +10,15 @@ take included, which is given beside it. Figures are medians.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from typing import Any
+
+import side_by_side
 
 WAYS = ("gx", "hand")
 
@@ -84,31 +82,18 @@ def _measure(rows: int, repeats: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="ostinato-benchmark-") as home:
         environment = {**os.environ, "OSTINATO_HOME": home, "GX_ANALYTICS_ENABLED": "false"}
         path = f"{home}/given.parquet"
-        _child(environment, "table", str(rows), path)
-        runs: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
-        for turn in range(repeats):
-            for way in WAYS if turn % 2 == 0 else reversed(WAYS):
-                runs[way].append(_child(environment, way, path))
-        runs["pandas"] = [_child(environment, "pandas", path)]
+        side_by_side.child(__file__, environment, "table", str(rows), path)
+        runs = side_by_side.take_turns(__file__, environment, WAYS, repeats, path)
+        runs["pandas"] = [side_by_side.child(__file__, environment, "pandas", path)]
     told = {way: several[0].pop("found") for way, several in runs.items()}
     assert told["gx"] == told["hand"], told
     # pandas interpolates quantiles, and reads integers with a NULL as floats
     assert told["gx"][:14] == told["pandas"][:14], told
-    found = {
-        f"{way}_{what}": round(statistics.median(run[what] for run in several), 2)
-        for what in ("cpu", "wall", "peak_mb")
-        for way, several in runs.items()
-    }
-    ratio = statistics.median(ours["cpu"] / hand["cpu"] for ours, hand in zip(runs["gx"], runs["hand"], strict=True))
+    found = side_by_side.medians(runs)
     kept = {what: round(statistics.median(run[what] for run in runs["gx"]), 2) for what in ("imports_mb", "import_cpu")}
     pandas_ratio = round(found["gx_cpu"] / found["pandas_cpu"], 2)
-    return {"rows": rows, "cpu_ratio": round(ratio, 2), "pandas_ratio": pandas_ratio, **found, **kept}
-
-
-def _child(environment: dict[str, str], *arguments: str) -> Any:
-    command = [sys.executable, __file__, "--child", *arguments]
-    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout)
+    ratio = side_by_side.ratio(runs, *WAYS)
+    return {"rows": rows, "cpu_ratio": ratio, "pandas_ratio": pandas_ratio, **found, **kept}
 
 
 def _be_child(task: str, *arguments: str) -> Any:
@@ -122,15 +107,10 @@ def _be_child(task: str, *arguments: str) -> Any:
 
         import ostinato.integrations.gx_duckdb_dialect
         import ostinato.integrations.gx_validator  # noqa: F401
-    before = {"import_cpu": time.process_time(), "imports_mb": _peak_mb()}
-    wall, cpu = time.perf_counter(), time.process_time()
-    found = {"gx": _by_gx, "hand": _by_hand, "pandas": _by_pandas}[task](arguments[0])
-    taken = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
-    return {**before, **taken, "peak_mb": _peak_mb(), "found": json.loads(json.dumps(found, default=str))}
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = {"import_cpu": time.process_time(), "imports_mb": side_by_side.peak_mb()}
+    with side_by_side.timed() as taken:
+        found = {"gx": _by_gx, "hand": _by_hand, "pandas": _by_pandas}[task](arguments[0])
+    return {**before, **taken, "found": json.loads(json.dumps(found, default=str))}
 
 
 def _table(rows: int, path: str) -> None:
@@ -193,22 +173,5 @@ def _by_hand(path: str) -> list[Any]:
         return list(connection.execute(BY_HAND).fetchall()[0])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
-    parser.add_argument("--repeats", type=int, default=3)
-    chosen = parser.parse_args()
-    names: list[str] = []
-    for rows in chosen.rows:
-        found = measure([rows], chosen.repeats)[0]
-        if not names:
-            names = list(found)
-            print(" | ".join(names))
-        print(" | ".join(f"{found[name]:>{len(name)}}" for name in names), flush=True)
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--child"]:
-        print(json.dumps(_be_child(*sys.argv[2:])))
-    else:
-        main()
+    side_by_side.main(__doc__, _measure, _be_child, [1_000_000, 10_000_000])
