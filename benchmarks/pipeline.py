@@ -12,13 +12,14 @@ import argparse
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+import side_by_side
 
 HERE = Path(__file__).parent
 OSTINATO = [sys.executable, "-m", "ostinato.cli"]
@@ -33,17 +34,10 @@ def measure(rows: int = 1_000_000, repeats: int = 3) -> dict[str, Any]:
         for turn in range(repeats):
             for way in ("ours", "plain") if turn % 2 == 0 else ("plain", "ours"):
                 runs[way].append(_run(way, source, f"{folder}/{way}-{turn}"))
-    found: dict[str, Any] = {
-        f"{way}_{what}": round(statistics.median(run[what] for run in runs[way]), 2)
-        for what in ("cpu", "wall")
-        for way in runs
-    }
-    pairs = zip(runs["ours"], runs["plain"], strict=True)
-    ratio = statistics.median(ours["cpu"] / plain["cpu"] for ours, plain in pairs)
     return {
         "rows": rows,
-        "cpu_ratio": round(ratio, 2),
-        **found,
+        "cpu_ratio": side_by_side.ratio(runs, "ours", "plain"),
+        **side_by_side.medians(runs, ("cpu", "wall")),
         "ours_metrics": runs["ours"][0]["metrics"],
         "plain_metrics": runs["plain"][0]["metrics"],
     }

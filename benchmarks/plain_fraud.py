@@ -2,8 +2,9 @@
 
     python benchmarks/plain_fraud.py SOURCE HOME
 
-The same features, split, model, metrics and MLflow run as `ostinato run fraud_detection`; no steps, records, digests,
-retries or report. Prints its metrics as JSON.
+The same rules, features, split, model, metrics and MLflow run as `ostinato run fraud_detection`; no steps, records,
+digests, retries, quarantine or report. Great Expectations is used as its documentation shows it, on pandas. Prints its
+metrics as JSON.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK", "true")
 
 import duckdb
+import great_expectations as gx
+import great_expectations.expectations as gxe
 import mlflow
 import numpy as np
 import pandas as pd
@@ -37,6 +40,29 @@ FEATURES = [
     *(f"terminal_{what}_{days}d" for what in ("count", "fraud") for days in (1, 7, 30)),
     *("hour", "night", "weekend"),
 ]
+
+
+def check(source: str) -> None:
+    """The usual rules for transactions, or an end."""
+    table = pd.read_parquet(
+        [str(file) for file in Path(source).glob("*.parquet")],
+        columns=["tx_id", "ts", "card_id", "terminal_id", "amount", "is_fraud"],
+    )
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    asset = context.data_sources.add_pandas("source").add_dataframe_asset("transactions")
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": table})
+    rules = [
+        gxe.ExpectColumnValuesToBeUnique(column="tx_id"),
+        *(gxe.ExpectColumnValuesToNotBeNull(column=name) for name in table.columns if name != "is_fraud"),
+        gxe.ExpectColumnValuesToBeBetween(column="ts", max_value=pd.Timestamp.now()),
+        gxe.ExpectColumnValuesToBeBetween(column="amount", min_value=0, max_value=900_000_000_000),
+        gxe.ExpectColumnValuesToBeInSet(column="is_fraud", value_set=[0, 1]),
+        gxe.ExpectTableRowCountToBeBetween(min_value=1),
+    ]
+    result = batch.validate(gx.ExpectationSuite(name="transactions", expectations=rules), result_format="BASIC")
+    if not result.success:
+        sys.exit(f"{source} does not meet the rules: {result}")
 
 
 def load(source: str) -> pd.DataFrame:
@@ -66,7 +92,8 @@ def money(test: pd.DataFrame) -> tuple[float, float]:
 
 
 def main(source: str, home: str) -> None:
-    """Load, train, judge, log, register."""
+    """Check, load, train, judge, log, register."""
+    check(source)
     data = load(source)
     as_of = data["time"].max().normalize() + timedelta(days=1)
     test_until = as_of - timedelta(days=LABEL_DELAY)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ostinato import context, secret
-from ostinato.context import Context, current, from_environment, running
+from ostinato.context import Context, current, from_environment, running, today
 from ostinato.errors import ConfigurationError
 from ostinato.workspace import Workspace
 
@@ -29,6 +30,31 @@ def test_every_item_of_a_mapped_step_has_a_folder_of_its_own() -> None:
     """Nothing else writes there."""
     assert made().folder == "/w/runs/r1/train"
     assert made(map_key="7").folder == "/w/runs/r1/train/7"
+
+
+def test_without_another_day_it_is_today() -> None:
+    """Midnight UTC of the day on which the run began."""
+    before = datetime.now(UTC)
+    day = made().day
+    assert day in (today(), today() - timedelta(days=1))  # a test may run over midnight
+    assert day <= before < day + timedelta(days=1)
+    assert (day.hour, day.minute, day.second, day.microsecond, day.tzinfo) == (0, 0, 0, 0, UTC)
+
+
+@pytest.mark.parametrize(
+    ("as_of", "horizon"),
+    [
+        (None, datetime(2026, 3, 2, tzinfo=UTC)),
+        (datetime(2020, 1, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)),
+        (datetime(2026, 3, 1, 12, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)),
+        (datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)),
+        (datetime(2026, 3, 2, 12, tzinfo=UTC), datetime(2026, 3, 2, 12, tzinfo=UTC)),
+        (datetime(2027, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_all_that_has_happened_lies_before_the_horizon(as_of: datetime | None, horizon: datetime) -> None:
+    """The end of the day on which the run began, or the moment it stands for where that is later."""
+    assert made(day=datetime(2026, 3, 1, tzinfo=UTC), as_of=as_of).horizon == horizon
 
 
 def test_what_a_step_says_reaches_whoever_listens() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ostinato import Dataset, Metrics, Model, Verdict, each, pipeline, step, when
-from ostinato.outcome import outcome
+from ostinato.artifacts import Validation
+from ostinato.outcome import outcome, references
 from ostinato.records import Records, RunRecord
 
 
@@ -38,6 +39,9 @@ CONTENT = {"passed": True, "checks": [], "metrics": {"auc": 0.8, "cost": 3.0}, "
 VERDICT = Verdict("file:///v", "sha256:v", CONTENT).to_json()
 EARLY = Model("models:/m-1", "sha256:1").to_json()
 LATE = Model("models:/fraud/7", "sha256:1", {"version": "7"}).to_json()
+BAD = Dataset("file:///bad", "sha256:b", {"rows": 1}).to_json()
+FOUND = Validation("file:///f", "sha256:f", {"outcome": "warned", "rows": 3, "quarantine": BAD}).to_json()
+LEFT = Dataset("file:///left", "sha256:l", {"rows": 2, "validation": FOUND}).to_json()
 METRICS = Metrics("file:///m", "sha256:m", {"values": {"auc": 0.7, "rows": 3}}).to_json()
 
 
@@ -55,7 +59,7 @@ def records(tmp_path: Path) -> Iterator[Records]:
 def test_a_run_has_all_that_the_command_line_promises(records: Records) -> None:
     """Before anything ran there is no model and no verdict, and every step is pending."""
     found = outcome(records, "r1")
-    promised = "run_id pipeline engine state as_of parameters steps metrics verdict model report".split()
+    promised = "run_id pipeline engine state as_of parameters steps metrics verdict model validations report".split()
     assert list(found)[: len(promised)] == promised
     assert (found["verdict"], found["model"], found["metrics"]) == (None, None, {})
     assert {one["state"] for one in found["steps"]} == {"pending"}
@@ -128,3 +132,39 @@ def test_the_model_is_the_last_one_a_step_gave(records: Records) -> None:
     assert outcome(records, "r1")["model"] == EARLY
     records.write_step("r1", "register", state="succeeded", output=LATE)
     assert outcome(records, "r1")["model"] == LATE
+
+
+def test_references_within_references_are_found_in_order() -> None:
+    """At any depth: a table, what was found of it, and the rows set aside."""
+    assert references(LEFT) == [LEFT, FOUND, BAD]
+    assert references({"a": [EARLY, {"b": LEFT}], "c": 3}) == [EARLY, LEFT, FOUND, BAD]
+    assert references(None) == references("x") == references([1, {"kind": "Model"}]) == []
+
+
+def test_what_was_found_of_each_table_is_shown_by_step(records: Records) -> None:
+    """Of tables that went on, and of those that stopped the run by the error's evidence."""
+    assert outcome(records, "r1")["validations"] == []
+    records.write_step("r1", "load", state="succeeded", output=LEFT)
+    error = {"type": "ValidationFailed", "message": "no", "transient": False, "evidence": FOUND}
+    records.write_step("r1", "measure", state="failed", error=error)
+    assert outcome(records, "r1")["validations"] == [
+        {"step": "load", **FOUND["facts"]},
+        {"step": "measure", **FOUND["facts"]},
+    ]
+
+
+def test_evidence_of_an_attempt_that_a_retry_cured_is_not_shown(records: Records) -> None:
+    """Only the last word counts."""
+    error = {"type": "ValidationFailed", "message": "no", "transient": False, "evidence": FOUND}
+    records.write_step("r1", "load", state="failed", error=error)
+    records.write_step("r1", "load", state="succeeded", output=LEFT)
+    assert [one["step"] for one in outcome(records, "r1")["validations"]] == ["load"]
+    records.write_step("r1", "load", state="succeeded", output=EARLY, error=error)
+    assert outcome(records, "r1")["validations"] == []
+
+
+def test_evidence_that_is_no_validation_is_none(records: Records) -> None:
+    """Errors may show anything."""
+    for evidence in (EARLY, {"a": 1}, None):
+        records.write_step("r1", "load", state="failed", error={"type": "X", "message": "", "evidence": evidence})
+        assert outcome(records, "r1")["validations"] == []

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostinato.report import decision, page
+from ostinato.report import decision, page, validated
 
 EVIL = "<script>alert('x')</script>\"'&"
 CHECK = {"name": "floor", "value": 0.71234567, "bound": 0.6, "outcome": "pass"}
@@ -32,11 +32,27 @@ def run(**values: Any) -> dict[str, Any]:
         "metrics": {"auc": 0.71234567},
         "verdict": None,
         "model": None,
+        "validations": [],
         "report": None,
         "started": 1.0,
         "seconds": 2.0,
         "tags": {"code": "git:1"},
         "error": None,
+    }
+    return {**made, **values}
+
+
+def validation(**values: Any) -> dict[str, Any]:
+    made = {
+        "step": "validate",
+        "subject": "payments",
+        "outcome": "warned",
+        "rows": 20_000,
+        "quarantined": 100,
+        "share": 0.005,
+        "warnings": ["late: 3 rows break it", "few: found 2"],
+        "counts": {"pass": 3, "fail": 2},
+        "page": "file:///runs/validation.html",
     }
     return {**made, **values}
 
@@ -99,6 +115,9 @@ def test_a_page_shows_the_decision_the_numbers_and_what_they_were_made_of() -> N
         {"parameters": {"source": EVIL}},
         {"parameters": {"columns": {EVIL: [EVIL]}}},
         {"metrics": {EVIL: 0.5}},
+        {"validations": [validation(subject=EVIL)]},
+        {"validations": [validation(outcome=EVIL)]},
+        {"validations": [validation(warnings=[EVIL])]},
         {"metrics": {"auc": EVIL}},
         {"tags": {EVIL: EVIL}},
         {"steps": [step(name=EVIL)]},
@@ -116,7 +135,7 @@ def test_a_page_shows_the_decision_the_numbers_and_what_they_were_made_of() -> N
 )
 def test_nothing_from_outside_becomes_html(values: dict[str, Any]) -> None:
     """Names, values and errors of strangers are shown as the text they are."""
-    plain, evil = Page(page(run())), Page(page(run(**values)))
+    plain, evil = Page(page(run(validations=[validation()]))), Page(page(run(**values)))
     assert "<script" not in page(run(**values))
     assert "script" not in evil.tags
     assert "alert(" in evil.text
@@ -187,3 +206,26 @@ def test_a_mapped_steps_items_are_told_apart() -> None:
     text = Page(page(run(steps=[step(map_key="3"), pending]))).text
     assert "train[3]" in text
     assert "trainpending–––0" in text
+
+
+def test_each_table_that_was_checked_has_a_line_with_the_way_to_its_page() -> None:
+    """What was set aside and what was warned of, before the metrics; nothing where nothing was checked."""
+    html = page(run(validations=[validation(), validation(subject="refunds", outcome="passed", warnings=[])]))
+    text = Page(html).text
+    assert "paymentswarned20,000100 (0.50%)late: 3 rows break it; few: found 2all rules" in text
+    assert "refundspassed20,000100 (0.50%)–all rules" in text
+    assert text.index("Data") < text.index("payments") < text.index("Metrics")
+    assert html.count('<a href="file:///runs/validation.html">') == 2
+    assert "<h2>Data</h2>" not in page(run())
+
+
+def test_a_hostile_place_of_a_page_stays_in_its_link() -> None:
+    """As an attribute."""
+    shown = Page(page(run(validations=[validation(page=f"file:///{EVIL}.html")])))
+    assert ("href", f"file:///{EVIL}.html") in shown.attributes
+    assert "script" not in shown.tags
+
+
+def test_what_was_found_of_a_table_is_one_sentence() -> None:
+    """For the terminal."""
+    assert validated(validation()) == "warned: 3 pass, 2 fail; 100 of 20,000 rows (0.50%) quarantined"

@@ -54,6 +54,9 @@ def leave(code: int) -> None:
 def when() -> str:
     return str(context.current().as_of)
 
+def day() -> str:
+    return str(context.current().day)
+
 def key() -> str:
     return context.current().key
 
@@ -149,6 +152,18 @@ def test_inputs_that_are_no_object_are_wrong_usage(inputs: str, message: str, st
     process, out = run_step(f"{steps}:double", inputs, tmp_path)
     assert (process.returncode, out) == (2, None)
     assert message in process.stderr
+
+
+def test_the_day_a_run_began_is_handed_in_or_today(steps: Path, tmp_path: Path) -> None:
+    """In UTC, wherever the machine is; another word is wrong usage."""
+    _, out = run_step(f"{steps}:day", {}, tmp_path, "--day", "2026-03-01", TZ="Asia/Tokyo")
+    assert out["output"] == "2026-03-01 00:00:00+00:00"
+    process, out = run_step(f"{steps}:day", {}, tmp_path, "--day", "someday")
+    assert process.returncode == 2
+    assert "'someday' is no date" in out["error"]["message"]
+    before = time.gmtime()
+    _, out = run_step(f"{steps}:day", {}, tmp_path)
+    assert out["output"] in {time.strftime("%Y-%m-%d 00:00:00+00:00", moment) for moment in (before, time.gmtime())}
 
 
 def test_a_date_that_is_none_is_wrong_usage(steps: str, tmp_path: Path) -> None:

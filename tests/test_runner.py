@@ -575,6 +575,45 @@ def test_an_unrecorded_call_leaves_no_trace() -> None:
     assert records_of(os.environ["OSTINATO_HOME"]).steps("r1") == []
 
 
+@pytest.mark.parametrize(
+    ("given", "day"),
+    [
+        ("2026-03-01", datetime(2026, 3, 1, tzinfo=UTC)),
+        ("2026-03-01T00:00:00+00:00", datetime(2026, 3, 1, tzinfo=UTC)),
+        ("2026-03-01T01:00:00+01:00", datetime(2026, 3, 1, tzinfo=UTC)),
+    ],
+)
+def test_the_day_a_run_began_is_handed_to_every_step(given: str, day: datetime) -> None:
+    """A step that runs after midnight, or again tomorrow, does not see another one."""
+    seen: list[datetime] = []
+
+    def look() -> None:
+        seen.append(context.current().day)
+
+    run(look, day=given)
+    run(look, day=given, attempt=2, as_of="2020-01-01")
+    assert seen == [day, day]
+
+
+def test_without_a_day_it_is_the_one_it_is() -> None:
+    """UTC, midnight."""
+
+    def look() -> str:
+        return context.current().day.isoformat()
+
+    before = datetime.now(UTC)
+    assert run(look) in {f"{moment:%Y-%m-%d}T00:00:00+00:00" for moment in (before, datetime.now(UTC))}
+
+
+def test_a_day_that_is_none_is_refused() -> None:
+    """With what to write."""
+
+    def look() -> None: ...
+
+    with pytest.raises(ParameterError, match="'soon' is no date"):
+        run(look, day="soon")
+
+
 # --- effects ------------------------------------------------------------------------------------------------------
 
 

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from ostinato import Dataset, context
 from ostinato.context import Context, running
 from ostinato.errors import ConfigurationError, ContractError, DataError
-from ostinato.tables import _measure, duck, literal, parquet_sql, quote, require_columns, timestamp
+from ostinato.tables import _measure, duck, free_name, literal, parquet_sql, quote, require_columns, timestamp
 from ostinato.workspace import Workspace, local_path
 
 HOSTILE_COLUMNS = [
@@ -449,3 +449,47 @@ def test_outside_a_run_tables_go_to_a_scratch_run(home: Path) -> None:
     data = Dataset.of(pa.table({"a": [1]}))
     assert local_path(data.uri).is_relative_to(home / "runs")
     assert context.current().run_id.startswith("scratch-")
+
+
+# --- numbered rows ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["_row", 'a"b; --', "größe"])
+def test_rows_have_the_same_numbers_in_every_query(name: str) -> None:
+    """Each its own, from 0, whatever the query and the threads; of a part those of the whole."""
+    with duck() as connection:
+        data = Dataset.save(connection, "SELECT range AS id, range % 7 AS k FROM range(300_000)")
+        numbered = data.sql(connection, name)
+        of = quote(name)
+        found = connection.execute(f"SELECT count(DISTINCT {of}), min({of}), max({of}) FROM {numbered}").fetchall()
+        assert found == [(300_000, 0, 299_999)]
+        differing = f"SELECT count(*) FROM {numbered} AS a JOIN {numbered} AS b USING ({of}) WHERE a.id <> b.id"
+        assert connection.execute(differing).fetchall() == [(0,)]
+        part = data.part(connection, [{"column": "k", "op": "=", "value": 3}]).sql(connection, name)
+        moved = f"SELECT count(*), count(*) FILTER (a.id <> b.id) FROM {part} AS a JOIN {numbered} AS b USING ({of})"
+        assert connection.execute(moved).fetchall() == [
+            (connection.execute(f"SELECT count(*) FROM {part}").fetchall()[0][0], 0)
+        ]
+        assert connection.execute(f"DESCRIBE FROM {data.sql(connection)}").fetchall()[-1][0] == "k"
+
+
+def test_a_column_that_hides_duckdbs_row_numbers_is_said() -> None:
+    """However it is spelled; without numbers the table is read as ever."""
+    data = Dataset.of(pa.table({"File_Row_Number": [5, 6]}))
+    with duck() as connection:
+        assert connection.execute(f"SELECT count(*) FROM {data.sql(connection)}").fetchall() == [(2,)]
+        with pytest.raises(
+            DataError, match="has a column 'file_row_number', so its rows cannot be numbered; rename it"
+        ):
+            data.sql(connection, "_row")
+
+
+@given(st.text(max_size=4), st.lists(st.text(max_size=5), max_size=5))
+def test_a_free_name_is_none_that_is_taken(wanted: str, taken: list[str]) -> None:
+    """SQL does not tell `Age` from `age`; what is free already stays as it is."""
+    found = free_name(wanted, taken)
+    folded = {name.casefold() for name in taken}
+    assert found.casefold() not in folded
+    assert found.endswith(wanted)
+    assert found == wanted or wanted.casefold() in folded
+    assert free_name("_Row", ["_row", "__ROW"]) == "___Row"

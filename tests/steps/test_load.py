@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from ostinato.context import Context, running
 from ostinato.errors import ConfigurationError, DataError, Unavailable
 from ostinato.steps import load
-from ostinato.steps.data import day_after_last_event
-from ostinato.tables import Dataset
+from ostinato.steps.data import batches_of, day_after_last_event
+from ostinato.tables import Dataset, duck
 from ostinato.workspace import Workspace
 
 FRAME = pd.DataFrame(
@@ -256,3 +256,104 @@ def test_only_the_named_columns_are_read(tmp_path: Path) -> None:
     FRAME.assign(secret="x").to_parquet(tmp_path / "x.parquet")
     data = load(str(tmp_path / "x.parquet"), columns=["id", None], more_columns=["amount"], time="ts")
     assert list(data.schema) == ["ts", "id", "amount"]
+
+
+# --- times that are broken, and kept for the rules to judge -------------------------------------------------------
+
+
+def kept(tmp_path: Path, frame: pd.DataFrame, **more: object) -> Dataset:
+    frame.to_parquet(tmp_path / "x.parquet")
+    return load(str(tmp_path / "x.parquet"), time="ts", broken_times="keep", **more)  # type: ignore[arg-type]
+
+
+def test_a_time_that_cannot_be_read_is_kept_beside_as_it_was_found(tmp_path: Path) -> None:
+    """NULL for a time, and the text that stood there; where all can be read there is no further column."""
+    frame = pd.DataFrame({"id": [1, 2, 3, 4], "ts": ["2026-01-01", "soon", None, ""]})
+    data = kept(tmp_path, frame)
+    assert list(data.schema.items()) == [("ts", "TIMESTAMP"), ("id", "BIGINT"), ("ts_as_found", "VARCHAR")]
+    found = [
+        (row["id"], row["ts"] is not None, row["ts_as_found"]) for row in data.to_arrow(order_by=["id"]).to_pylist()
+    ]
+    assert found == [(1, True, None), (2, False, "soon"), (3, False, None), (4, False, "")]
+    assert data.facts["time"]["from"] == data.facts["time"]["until"] == "2026-01-01 00:00:00"
+    assert list(kept(tmp_path, frame[:1]).schema) == ["ts", "id"]
+    frame.to_parquet(tmp_path / "y.parquet")
+    with pytest.raises(DataError, match="2 of 4 values of 'ts' are no times, such as 'soon'"):
+        load(str(tmp_path / "y.parquet"), time="ts")
+
+
+def test_a_column_that_is_called_like_the_one_beside_keeps_its_name(tmp_path: Path) -> None:
+    """The further one gets another."""
+    frame = pd.DataFrame({"TS_as_found": ["a", "b"], "ts": ["2026-01-01", "soon"]})
+    data = kept(tmp_path, frame)
+    assert list(data.schema) == ["ts", "TS_as_found", "_ts_as_found"]
+    assert sorted(row["_ts_as_found"] or "" for row in data.to_arrow().to_pylist()) == ["", "soon"]
+    assert sorted(row["TS_as_found"] for row in data.to_arrow().to_pylist()) == ["a", "b"]
+
+
+@pytest.mark.parametrize("as_text", [False, True], ids=["timestamps", "text"])
+def test_rows_of_a_time_that_has_not_come_are_kept_and_those_still_to_come_are_cut(
+    tmp_path: Path, as_text: bool
+) -> None:
+    """At or after the horizon they are broken; between `as_of` and it they are merely not known yet."""
+    moments = ["2026-01-02 23:59:59", "2026-01-03", "2026-01-09 23:59:59.999999", "2026-01-10", "2099-01-01", None]
+    frame = pd.DataFrame({"id": range(6), "ts": moments})
+    if not as_text:
+        frame["ts"] = pd.to_datetime(frame["ts"], format="mixed")
+    here = Context(
+        Workspace.here(), "r", "load", as_of=datetime(2026, 1, 3, tzinfo=UTC), day=datetime(2026, 1, 9, tzinfo=UTC)
+    )
+    with running(here):
+        assert kept(tmp_path, frame).to_pandas(order_by=["id"])["id"].tolist() == [0, 3, 4, 5]
+    late = Context(
+        Workspace.here(), "r", "load", as_of=datetime(2027, 1, 1, tzinfo=UTC), day=datetime(2026, 1, 9, tzinfo=UTC)
+    )
+    with running(late):
+        assert kept(tmp_path, frame).rows == 6
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
+@pytest.mark.parametrize("junk", [[9e18], [1.0, 0.0], [-9e18, 9e18]])
+def test_a_few_odd_values_do_not_change_the_unit_of_epochs(
+    tmp_path: Path, unit: str, factor: int, junk: list[float]
+) -> None:
+    """Most values tell: one that is far too large or small is itself broken."""
+    start = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
+    values = [(start + second) * factor for second in range(20)] + [int(value) for value in junk]
+    data = kept(tmp_path, pd.DataFrame({"id": range(len(values)), "ts": values}))
+    times = data.to_pandas(order_by=["id"])["ts"].tolist()[:20]
+    assert times == [pd.Timestamp("2026-01-01") + pd.Timedelta(seconds=second) for second in range(20)]
+
+
+def test_where_a_suite_is_named_all_columns_are_read(tmp_path: Path) -> None:
+    """Its rules may speak of any."""
+    FRAME.assign(secret="x").to_parquet(tmp_path / "x.parquet")
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("expectations: [column_values_to_be_unique: id]")
+    named = {"columns": ["id"], "more_columns": ["amount"], "time": "ts"}
+    assert list(load(str(tmp_path / "x.parquet"), suite=str(rules), **named).schema) == [
+        "ts",
+        "id",
+        "amount",
+        "secret",
+    ]  # type: ignore[arg-type]
+    assert list(load(str(tmp_path / "x.parquet"), **named).schema) == ["ts", "id", "amount"]  # type: ignore[arg-type]
+
+
+def test_batches_are_whole_tables_with_their_times_read(tmp_path: Path) -> None:
+    """Of files and databases, side by side; a missing one is named."""
+    FRAME.assign(ts=FRAME["ts"].astype("datetime64[us]").astype("int64") // 10**6).to_parquet(tmp_path / "a.parquet")
+    with sqlite3.connect(tmp_path / "b.db") as connection:
+        FRAME.assign(ts=FRAME["ts"].astype(str)).to_sql("sales", connection, index=False)
+    sources = [str(tmp_path / "a.parquet"), str(tmp_path / "b.db")]
+    with duck() as opened:
+        batches = batches_of(opened, sources, time="ts")
+        assert [name for name, _ in batches] == sources
+        found = [opened.execute(f"SELECT ts, id FROM {table} ORDER BY ts").fetchall() for _, table in batches]
+        assert found[0] == found[1] == [(row.ts.to_pydatetime(), row.id) for row in FRAME.itertuples()]
+        assert len(opened.execute(f"DESCRIBE FROM {batches[0][1]}").fetchall()) == 3
+    with duck() as opened:
+        with pytest.raises(DataError, match=r"has no column 'when'"):
+            batches_of(opened, sources, time="when")
+        with pytest.raises(DataError, match=r"nothing\.parquet"):
+            batches_of(opened, [str(tmp_path / "nothing.parquet")])

@@ -1,4 +1,4 @@
-"""Validation, end to end with Great Expectations: what goes on, what is set aside, what stops a run and what is said."""
+"""Validation, end to end with Great Expectations: what goes on, what is set aside, what stops a run, what is said."""
 
 from __future__ import annotations
 
@@ -818,7 +818,15 @@ def test_the_same_suite_finds_the_same_in_every_kind_of_source(tmp_path: Path, k
     assert [row["id"] for row in rows(left)] == [1, 3]
 
 
-IN_PLACE = {"codes": ("fail", 3), "ids": ("fail", 2), "amounts": ("fail", 2), "code is there": ("pass", 1), "odd rows": ("fail", 2), "three": ("pass", None), "count": ("pass", None)}  # fmt: skip
+IN_PLACE = {
+    "ids": ("fail", 2),
+    "amounts": ("fail", 2),
+    "codes": ("fail", 3),
+    "code is there": ("pass", 1),
+    "odd rows": ("fail", 2),
+    "three": ("pass", None),
+    "count": ("pass", None),
+}
 
 
 def in_place(source: str, given: Any, here: Mapping[str, Any] | None = None, **more: Any) -> Validation:

@@ -180,7 +180,8 @@ def test_why_a_run_stops_is_said_with_the_place_of_each_rule() -> None:
         source="suites/payments.yaml",
     )
     assert found.said() == (
-        "suites/payments.yaml:7: ids: 3 of 10 rows break it; suites/payments.yaml:9: amounts: could not be evaluated: no"
+        "suites/payments.yaml:7: ids: 3 of 10 rows break it; "
+        "suites/payments.yaml:9: amounts: could not be evaluated: no"
     )
 
 

@@ -35,7 +35,7 @@ _REFUSED = ("no such", "syntax error")  # which SQLite calls operational, too
 # What is raised before a row is read speaks of the query and of columns: it holds nobody's value.
 _BEFORE_ROWS = re.compile(
     r"\((_duckdb\.(Binder|Parser|Catalog|Syntax|NotImplemented)Exception|\w+\.(OperationalError|InterfaceError)|"
-    r"psycopg\.errors\.(Undefined\w+|Ambiguous\w+|SyntaxError|DatatypeMismatch|WrongObjectType|InsufficientPrivilege))\) .*|"
+    r"psycopg\.errors\.(Undefined\w+|Ambiguous\w+|SyntaxError|DatatypeMismatch|WrongObjectType))\) .*|"
     r"\w+ metrics cannot be computed on column of type .*"
 )
 
@@ -290,4 +290,5 @@ def _offline(page: str) -> str:
     """A page without scripts, style sheets and pictures from elsewhere, and with a policy that forbids them."""
     for tag in (r"<(script|iframe|footer)\b.*?</\1>", r"<(link|img)\b[^>]*>"):
         page = re.sub(tag, "", page, flags=re.DOTALL | re.IGNORECASE)
+    page = re.sub(r"url\(\s*['\"]?(https?:)?//[^)]*\)", "none", page, flags=re.IGNORECASE)
     return re.sub(r"<head>", f"<head>{_OFFLINE}", page, count=1, flags=re.IGNORECASE)
