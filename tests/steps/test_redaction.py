@@ -43,14 +43,18 @@ SECRETS: dict[str, list[Any]] = {column: [secret(column) for _ in range(4)] for 
 GOOD = {"name": "a", "card": "b", "key": "k", "code": "c", "born": "2000-01-01", "amount": 5, "salary": 6}
 
 
+OFTEN = secret("often")  # in every row
+
+
 def secrets(columns: Iterable[str] = COLUMNS) -> list[str]:
-    return [str(value) for column in columns for value in SECRETS[column]]
+    return [OFTEN, *(str(value) for column in columns for value in SECRETS[column])]
 
 
 def content() -> dict[str, list[Any]]:
     """Twenty good rows, and in each column four secrets, one of them twice; their times are secrets, too."""
     columns = {name: [*[GOOD[name]] * 20, *SECRETS[name], SECRETS[name][0]] for name in COLUMNS}
     columns["id"] = list(range(25))
+    columns["often"] = [OFTEN] * 25
     columns["ts"] = [datetime(2026, 2, 1) + timedelta(hours=hour) for hour in range(25)]
     return columns
 
@@ -58,6 +62,7 @@ def content() -> dict[str, list[Any]]:
 def rules(more: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Rules of every kind that break on the secrets."""
     found: list[dict[str, Any]] = []
+    ends = {"quantiles": [0, 1], "value_ranges": [[0, 1], [0, 1]]}
     soft = {"severity": "warning"} if more == ASIDE else more  # of rules that good rows break, too
     for column in TEXTS:
         found += [
@@ -84,9 +89,10 @@ def rules(more: Mapping[str, Any]) -> list[dict[str, Any]]:
             {"column_distinct_values_to_be_in_set": {"column": column, "value_set": [1]}, "severity": "warning"},
         ]
     found += [
+        {"column_most_common_value_to_be_in_set": {"column": "often", "value_set": ["z"]}, "severity": "warning"},
         {"column_max_to_be_between": {"column": "salary", "max_value": 1}, "severity": "warning"},
         {"column_min_to_be_between": {"column": "salary", "max_value": 1}, "severity": "warning"},
-        {"column_quantile_values_to_be_between": {"column": "salary", "quantile_ranges": {"quantiles": [0, 1], "value_ranges": [[0, 1], [0, 1]]}}, "severity": "warning"},
+        {"column_quantile_values_to_be_between": {"column": "salary", "quantile_ranges": ends}, "severity": "warning"},
         {"compound_columns_to_be_unique": ["card", "name"], **soft},
         {"column_pair_values_to_be_equal": {"column_A": "name", "column_B": "card"}, **soft},
         {"column_pair_values_a_to_be_greater_than_b": {"column_A": "id", "column_B": "salary"}, **soft},

@@ -318,7 +318,8 @@ def test_a_critical_rule_that_is_not_met_stops_the_run_with_its_place(tmp_path: 
     """File, line, name and counts, in one line."""
     place = tmp_path / "payments.yaml"
     place.write_text(
-        "dataset: payments\nexpectations:\n  - column_values_to_be_unique: id\n  - column_max_to_be_between: {column: id, max_value: 2}\n"
+        "dataset: payments\nexpectations:\n  - column_values_to_be_unique: id\n"
+        "  - column_max_to_be_between: {column: id, max_value: 2}\n"
     )
     error = refused(table(id=[1, 1, 3]), str(place))
     assert str(error) == (
@@ -490,7 +491,7 @@ def test_a_moment_outside_the_calendar_is_the_suites_mistake() -> None:
     """With the rule's name."""
     rule = {"column_max_to_be_between": {"column": "ts", "min_value": "{{ as_of + 2d }}"}, "name": "fresh"}
     last = datetime(9999, 12, 31, tzinfo=UTC)
-    with pytest.raises(SuiteError, match="fresh: '{{ as_of . 2d }}' is beyond all times"):
+    with pytest.raises(SuiteError, match=r"fresh: .* is beyond all times"):
         check(table(ts=pa.array([datetime(2026, 3, 1)])), suite(rule), here={"as_of": last})
 
 
@@ -634,7 +635,7 @@ def test_a_table_without_rows_or_without_rules_is_refused() -> None:
     for empty in (None, {}, {"dataset": "payments"}, {"expectations": []}):
         with pytest.raises(SuiteError, match="a suite without a rule checks nothing"):
             check(data, empty)
-    with pytest.raises(SuiteError, match="nothing_here.yaml"):
+    with pytest.raises(SuiteError, match=r"nothing_here\.yaml"):
         check(data, "nothing_here.yaml")
 
 

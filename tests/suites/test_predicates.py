@@ -32,7 +32,7 @@ POOLS: dict[str, tuple[pa.DataType, list[Any]]] = {
     "price": (pa.decimal128(10, 2), [Decimal("0.00"), Decimal("9.99"), Decimal("10.00"), Decimal("-0.01")]),
     "text": (
         pa.string(),
-        ["", "a", "A", "ab", "a%b", "a_b", "a\\b", "it's", "ünïcödé", "é", "e\u0301", "🙂🙂", "two\nlines", "100!%", " a "],
+        ["", "a", "A", "ab", "a%b", "a_b", "a\\b", "it's", "ünïcödé", "e\u0301", "🙂🙂", "two\nlines", "100!%", " a "],
     ),
     "other": (pa.string(), ["", "a", "A", "ab", "ünïcödé", "🙂🙂", "null", "NaN"]),
     "at": (pa.timestamp("us"), [START + timedelta(hours=i, microseconds=i) for i in range(6)]),
@@ -236,7 +236,7 @@ def all_rules(names: Mapping[str, str]) -> list[Rule]:
     ]
     keys = [{"column": names[one], "table": "others", "to": to} for one, to in (("n", "Key; {1}"), ("text", "te:xt"))]
     queries = [
-        f"SELECT * FROM {{batch}} WHERE {quote(names['n'])} > 1 AND {quote(names['text'])} NOT IN ('{{}}', ':a', '%s');",
+        f"SELECT * FROM {{batch}} WHERE {quote(names['n'])} > 1 AND {quote(names['text'])} NOT IN ('{{}}', ':', '%');",
         f"select * from {{batch}} where {quote(names['k'])} = 0 or {quote(names['x'])} = 'NaN'::DOUBLE",
     ]
     rules += [Rule(f"key {one['to']}", FOREIGN_KEY, one, rows_judged=True, quarantine=True) for one in keys]

@@ -19,7 +19,7 @@ from ostinato.suites.judgement import Judged, Judgement
 from ostinato.suites.predicates import broken, can_split
 from ostinato.suites.reading import SuiteError, read_suite
 from ostinato.suites.suite import Rule, Suite
-from ostinato.tables import Dataset, duck, quote
+from ostinato.tables import Dataset, duck, free_name, quote
 from ostinato.workspace import public
 
 from .places import Place, in_database, in_spark
@@ -310,9 +310,9 @@ def _examples(connection: duckdb.DuckDBPyConnection, view: str, rule: Rule, most
     """A few of the values that broke a rule."""
     if rule.type == ROWS or not can_split(rule):
         return []
-    columns = ", ".join(quote(column) for column in rule.columns)
-    marked = f"SELECT {columns}, {broken(rule)} AS broken FROM {quote(view)}"
-    rows = connection.execute(f"SELECT DISTINCT * EXCLUDE (broken) FROM ({marked}) WHERE broken LIMIT {int(most)}")
+    columns, mark = ", ".join(quote(column) for column in rule.columns), quote(free_name("broken", rule.columns))
+    marked = f"SELECT {columns}, {broken(rule)} AS {mark} FROM {quote(view)}"
+    rows = connection.execute(f"SELECT DISTINCT {columns} FROM ({marked}) WHERE {mark} LIMIT {int(most)}")
     return [", ".join(str(value)[:80] for value in row) for row in rows.fetchall()]
 
 
