@@ -56,17 +56,15 @@ def _table(rows: int) -> Any:
 
 
 def _rules() -> Any:
-    from dataclasses import replace
     from datetime import datetime
 
     from ostinato.pipelines.fraud_detection import usual_rules
     from ostinato.steps.features import Columns
-    from ostinato.suites import formulas
+    from ostinato.suites.filling import filled
     from ostinato.suites.reading import read_suite
 
-    known = {"day": datetime(2026, 9, 1)}
-    chosen = [rule for rule in read_suite(usual_rules(Columns())).rules if rule.quarantine]
-    return [replace(rule, arguments=formulas.filled(rule.arguments, known)) for rule in chosen]
+    rules = [rule for rule in read_suite(usual_rules(Columns())).rules if rule.quarantine]
+    return [filled(rule, {"day": datetime(2026, 9, 1)}, {}) for rule in rules]
 
 
 def _ours(connection: Any, data: Any, rules: Any) -> int:

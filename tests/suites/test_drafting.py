@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from ostinato.integrations.gx_validator import judged, on_duckdb
 from ostinato.samples import transactions
 from ostinato.suites.drafting import Batch, draft
 from ostinato.suites.families import fits
-from ostinato.suites.formulas import filled
+from ostinato.suites.filling import filled
 from ostinato.suites.reading import parse_suite
 from ostinato.suites.suite import Suite
 from ostinato.tables import quote
@@ -61,9 +60,8 @@ def outcomes(
     connection: duckdb.DuckDBPyConnection, suite: Suite, table: str, as_of: dt.datetime = AS_OF
 ) -> dict[str, str]:
     """What Great Expectations says of each rule: pass, fail, quarantined or error."""
-    ready = [
-        replace(rule, arguments=filled(dict(rule.arguments), {"as_of": as_of, "day": TODAY})) for rule in suite.rules
-    ]
+    schema = {row[0]: row[1] for row in connection.execute(f"DESCRIBE {table}").fetchall()}
+    ready = [filled(rule, {"as_of": as_of, "day": TODAY}, schema) for rule in suite.rules]
     results = on_duckdb(connection, table, ready)
     return {rule.name: judged(rule, raw).outcome for rule, raw in zip(ready, results, strict=True)}
 

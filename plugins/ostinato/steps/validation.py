@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC
 from typing import TYPE_CHECKING, Any, Literal
 
 from ostinato.artifacts import Validation
 from ostinato.context import current
 from ostinato.errors import RuleBroken, ValidationFailed, suggest
 from ostinato.graph import step
-from ostinato.suites import formulas
 from ostinato.suites.expectations import ROWS
-from ostinato.suites.families import family, fits, is_zoned
+from ostinato.suites.families import family, fits
+from ostinato.suites.filling import filled
 from ostinato.suites.judgement import Judged, Judgement
 from ostinato.suites.predicates import broken, can_split
 from ostinato.suites.reading import SuiteError, read_suite
@@ -269,25 +268,17 @@ def _missing(column: str, schema: Mapping[str, str]) -> str:
 
 def _filled(suite: Suite, history: History, schema: Mapping[str, str]) -> tuple[list[Rule], dict[str, Judged]]:
     """The rules with their formulas filled in, and those that ask for what is not known yet."""
-    context, last_rows = current(), history.last_rows()
+    context = current()
+    known = {"as_of": context.as_of or context.day, "day": context.day, "last.rows": history.last_rows()}
     rules: list[Rule] = []
     skipped: dict[str, Judged] = {}
     for rule in suite.rules:
-        # moments have a zone where the column's have one, or nothing can be compared
-        zone = UTC if any(is_zoned(schema.get(column, "")) for column in rule.columns) else None
-        moments = {"as_of": context.as_of or context.day, "day": context.day}
-        known = {**{name: moment.replace(tzinfo=zone) for name, moment in moments.items()}, "last.rows": last_rows}
         try:
-            arguments = formulas.filled(rule.arguments, known)
-            if rule.type == ROWS:
-                query = formulas.filled_query(rule.arguments["unexpected_rows_query"], known)
-                arguments = {"unexpected_rows_query": query}
+            rules.append(filled(rule, known, schema))
         except KeyError as error:
             skipped[rule.name] = Judged(rule, "skipped", error=f"{error.args[0]} is not known in the first run")
         except ValueError as error:
             raise SuiteError([f"{suite.at(rule)}: {error}."]) from None
-        else:
-            rules.append(replace(rule, arguments=arguments))
     return rules, skipped
 
 
