@@ -273,7 +273,7 @@ def test_what_was_found_of_a_table_is_printed_with_its_warnings(batch: Path, tmp
     said = " ".join(ran.stderr.split())
     assert "data warned: 1 pass, 1 fail, 1 quarantined; 10 of 2,000 rows (0.50%) quarantined" in said
     assert "warning table_row_count_to_equal: found 1,990, wanted value 5" in said
-    page = re.search(r"file://(\S+/validation\.html)", ran.stderr)
+    page = re.search(r"^ +(/\S+/validation\.html)$", ran.stderr, re.MULTILINE)
     assert page is not None
     assert "<b>id</b> values to be between" in Path(page[1]).read_text()
     (run,) = json.loads(ostinato("runs", "--json").stdout)["runs"]

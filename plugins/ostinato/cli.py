@@ -58,6 +58,13 @@ def _escaped(text: str) -> str:
     return escape(text)
 
 
+def _place(uri: str) -> str:
+    """A URI as people open it: a path, where it is one."""
+    from .workspace import is_remote, local_path
+
+    return uri if is_remote(uri) else str(local_path(uri))
+
+
 def _print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False))
 
@@ -189,7 +196,7 @@ def _tell(people: Console, result: Mapping[str, Any]) -> None:
         people.print(f"[bold]data[/]      {_escaped(validated(facts))}", soft_wrap=True)
         for warning in facts["warnings"]:
             people.print(f"[yellow]warning[/]   {_escaped(warning)}", soft_wrap=True)
-        people.print(f"          {_escaped(facts['page'])}", soft_wrap=True)
+        people.print(f"          {_escaped(_place(facts['page']))}", soft_wrap=True)
     people.print(f"[bold]decision[/]  {_escaped(decision(result))}", soft_wrap=True)
     people.print(f"[bold]report[/]    {_escaped(result['report'])}", soft_wrap=True)
     if result["state"] != "succeeded":
@@ -256,7 +263,7 @@ def _show_run(result: Mapping[str, Any]) -> None:
         if step.get("error"):
             typer.echo(f"\n{step['name']}: {sentence(step['error'])}")
     for facts in result["validations"]:
-        typer.echo(f"\ndata: {validated(facts)}\n{facts['page']}")
+        typer.echo(f"\ndata: {validated(facts)}\n{_place(facts['page'])}")
     typer.echo(f"\n{decision(result)}\nreport: {result['report']}")
 
 
