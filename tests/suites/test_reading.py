@@ -288,7 +288,7 @@ BETWEEN = "column_values_to_be_between: {column: x, max_value: 9, "
 def test_a_value_that_cannot_be_meant_is_refused(entry: str, said: str) -> None:
     """Before anything runs, with the value and what may stand there."""
     assert said in refused_rule(entry)
-    assert "ordereddict" not in refused_rule(entry).replace("min_value is {\"ordereddict([('as_of', None)])\"", "")
+    assert "ordereddict" not in refused_rule(entry)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def _inside(value: Any) -> Iterable[Any]:
 def plain(value: Any) -> Any:
     """A value as plain Python; dates and times as ISO text."""
     if isinstance(value, Mapping):
-        return {_whole(str(key)): plain(part) for key, part in value.items()}
+        return {_whole(str(plain(key))): plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(part) for part in value]
     if isinstance(value, bool) or value is None:
