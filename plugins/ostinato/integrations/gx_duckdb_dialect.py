@@ -147,7 +147,7 @@ class _Compiler(PGCompiler):
     def visit_custom_op_binary(self, element: Any, operator: Any, **kw: Any) -> str:
         searched = re.fullmatch(r"(!?)~(\*?)", operator.opstring)
         if not searched:
-            return str(super().visit_custom_op_binary(element, operator, **kw))  # type: ignore[no-untyped-call]
+            return str(super().visit_custom_op_binary(element, operator, **kw))  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
         # A search whatever `~` is (in DuckDB 1 it matched the whole text); 's': a dot is a newline, too.
         negated, caseless = searched.groups()
         text, pattern = self.process(element.left, **kw), self.process(element.right, **kw)
@@ -307,7 +307,7 @@ def _guarded(original: Any, better: Any) -> Any:
     def guarded(*arguments: Any, **named: Any) -> Any:
         return better(original, *arguments, **named)
 
-    guarded.guarded = True  # type: ignore[attr-defined]
+    guarded.guarded = True  # type: ignore[attr-defined]  # a mark on a function
     return guarded
 
 

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from .features import fraud_features
     from .models import evaluate, train
     from .release import register
-    from .validation import validate
+    from .validation import validate, validate_in_place
     from .windows import split_by_time
 
-__all__ = ["evaluate", "fraud_features", "load", "register", "split_by_time", "train", "validate"]
+__all__ = ["evaluate", "fraud_features", "load", "register", "split_by_time", "train", "validate", "validate_in_place"]
 
 _PLACES = {
     "evaluate": "models",
@@ -23,6 +23,7 @@ _PLACES = {
     "split_by_time": "windows",
     "train": "models",
     "validate": "validation",
+    "validate_in_place": "validation",
 }
 
 

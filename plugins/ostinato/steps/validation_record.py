@@ -16,6 +16,7 @@ from ostinato.workspace import to_uri, write_json, write_text
 
 from .validation_history import History, shortened
 
+_RESULT, _DOCS = "Great Expectations' result", "Great Expectations' Data Docs"
 _NAMED = 10  # rules named in a reference, which must stay small
 
 
@@ -33,8 +34,6 @@ def written(
         examples: values that broke a rule, by its name.
         bad: the rows set aside.
     """
-    from ostinato.integrations import gx_validator
-
     context, suite = current(), judgement.suite
     counts = dict(Counter(one.outcome for one in judgement.judged))
     summary = {
@@ -53,19 +52,10 @@ def written(
         "as_of": context.as_of and context.as_of.isoformat(),
         "said": judgement.said(),
         "counts": counts,
-        "rules": [_rule(judgement, one, examples.get(one.rule.name, ())) for one in judgement.judged],
+        "rules": [_rule(one, examples.get(one.rule.name, ())) for one in judgement.judged],
     }
-    places = {
-        "Great Expectations' result": f"{context.folder}/gx_result.json",
-        "Great Expectations' Data Docs": f"{context.folder}/data_docs.html",
-    }
-    run = {"run_name": context.run_id, "run_time": found["as_of"]}
-    asset = {"active_batch_definition": {"data_asset_name": history.subject}}
-    result = gx_validator.result_json(suite.name, raws, {"run_id": run, **asset})
-    write_json(places["Great Expectations' result"], result)
-    write_text(places["Great Expectations' Data Docs"], gx_validator.data_docs(result))
-    if bad is not None:
-        places = {"the rows set aside": bad.uri, **places}
+    aside = {"the rows set aside": bad.uri} if bad is not None else {}
+    places = {**aside, **_written_by_gx(suite.name, history.subject, raws)}
     links = {name: place.rpartition("/")[2] for name, place in places.items()}  # a page may move with its folder
     now = {"started": time.time(), **summary}
     page = f"{context.folder}/validation.html"
@@ -78,13 +68,27 @@ def written(
         "counts": counts,
         "warnings": [shortened(f"{one.rule.name}: {one.sentence()}", 200) for one in judgement.warnings[:_NAMED]],
         "page": to_uri(page),
-        "docs": to_uri(places["Great Expectations' Data Docs"]),
+        "docs": to_uri(places[_DOCS]),
         **({"quarantine": bad.to_json()} if bad is not None else {}),
     }
     return Validation.of(found, facts)
 
 
-def _rule(judgement: Judgement, one: Judged, examples: Sequence[str]) -> dict[str, Any]:
+def _written_by_gx(suite: str, subject: str, raws: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Great Expectations' own documents: where each was written, by what it is."""
+    from ostinato.integrations import gx_validator
+
+    context = current()
+    run = {"run_name": context.run_id, "run_time": context.as_of and context.as_of.isoformat()}
+    asset = {"active_batch_definition": {"data_asset_name": subject}}
+    result = gx_validator.result_json(suite, raws, {"run_id": run, **asset})
+    places = {_RESULT: f"{context.folder}/gx_result.json", _DOCS: f"{context.folder}/data_docs.html"}
+    write_json(places[_RESULT], result)
+    write_text(places[_DOCS], gx_validator.data_docs(result))
+    return places
+
+
+def _rule(one: Judged, examples: Sequence[str]) -> dict[str, Any]:
     rule = one.rule
     return {
         "name": rule.name,
