@@ -31,7 +31,7 @@ bench: $(VENV)/.ready ## measure against hand-written code and write benchmarks/
 	$(BIN)/python benchmarks/run_all.py $(BENCH)
 
 lock: $(VENV)/.ready ## pin and hash requirements/*.txt anew
-	$(BIN)/uv pip compile $(LOCKED) --group dev --extra lightgbm --extra postgres -o requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile $(LOCKED) --group dev --extra apprise --extra lightgbm --extra postgres -o requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip compile $(LOCKED) -o requirements/base.txt pyproject.toml
 	echo uv | $(BIN)/uv pip compile $(LOCKED) -o requirements/uv.txt -
 

@@ -134,7 +134,14 @@ class Metrics(_Document):
 
 @dataclass(frozen=True)
 class Verdict(_Document):
-    """The judgement of a candidate: named checks with value and bound, and whether all passed."""
+    """The judgement of a candidate: named checks with value and bound, and what they come to.
+
+    `facts`: `passed`, `outcome` ("pass", "fail", "not-enough-data", "unchanged"), `checks`, `metrics`, `model` and
+    `data` (digests), and what `evaluate` adds: `mode` ("bootstrap" where there was no champion, "noninferior",
+    "superior", "absolute"), `ledger` (`{name, entry}`: the promotions the champion was taken from and the entry at
+    their head, 0 for none), `champion` (`{version, digest, metrics}` or None), `rows` (`{count, from, until}`). The
+    file has all of them, and `evidence`: what plots and tables are made of, too large to travel.
+    """
 
     @classmethod
     def of(
@@ -186,6 +193,62 @@ class Validation(_Document):
     def of(cls, found: Mapping[str, Any], facts: Mapping[str, Any], name: str = "validation") -> Validation:
         """Write down what was found as this step's output `name`."""
         return cls._save(name, dict(found), facts)
+
+
+@dataclass(frozen=True)
+class Approval(_Document):
+    """What a person, or the policy where none is asked, said about a candidate."""
+
+    @classmethod
+    def of(cls, *, granted: bool, by: str, why: str, name: str = "approval") -> Approval:
+        content = {"granted": granted, "by": by, "why": why}
+        return cls._save(name, content, content)
+
+    @property
+    def granted(self) -> bool:
+        return bool(self.facts["granted"])
+
+    @property
+    def by(self) -> str:
+        return str(self.facts["by"])
+
+    @property
+    def why(self) -> str:
+        return str(self.facts["why"])
+
+
+@dataclass(frozen=True)
+class Promotion(_Document):
+    """Whether a version became the champion, and the ledger's entry that says so.
+
+    `facts`: `promoted`, `name`, `version`, `replaced` (the champion before, or None), `entry` (its number in the
+    ledger, None where refused), `kind` ("promote", "rollback"), `who`, `why` (of a refusal: what stood against it).
+    """
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], name: str = "promotion") -> Promotion:
+        return cls._save(name, dict(facts), facts)
+
+    @property
+    def promoted(self) -> bool:
+        return bool(self.facts["promoted"])
+
+
+@dataclass(frozen=True)
+class Deployment(_Document):
+    """Where a version serves.
+
+    `facts`: `deployed`, `target`, `name`, `version`, `place` (a folder's path, or the target's name of it), `previous`
+    (the version before, or None), `why` (where it was not deployed).
+    """
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], name: str = "deployment") -> Deployment:
+        return cls._save(name, dict(facts), facts)
+
+    @property
+    def deployed(self) -> bool:
+        return bool(self.facts["deployed"])
 
 
 @dataclass(frozen=True)
