@@ -9,14 +9,17 @@ export DO_NOT_TRACK := 1
 VENV := .venv
 BIN := $(VENV)/bin
 SAMPLE := .ostinato/sample/transactions
+NEXT := .ostinato/sample/next
 
 .PHONY: help run test lint bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-run: $(VENV)/.ready $(SAMPLE) ## train, judge and register a fraud model on 200,000 sample transactions
-	@$(BIN)/ostinato run fraud_detection -p source=$(SAMPLE)
+run: $(VENV)/.ready $(SAMPLE) $(NEXT) ## a fraud model on sample transactions: train, judge, promote; a week later at each call
+	@$(BIN)/ostinato run fraud_detection -p source=$(SAMPLE) --as-of $$(cat $(NEXT))
+	@$(BIN)/python -c 'import datetime as d, sys; now = d.date.fromisoformat(open(sys.argv[1]).read().strip()); \
+	  print(min(now + d.timedelta(7), d.date(2026, 5, 1)))' $(NEXT) > $(NEXT).part && mv $(NEXT).part $(NEXT)
 
 test: lint ## everything once: style, types, layers, all tests
 	$(BIN)/pytest $(PYTEST)
@@ -43,6 +46,9 @@ clean: ## remove environments and the workspace
 
 $(SAMPLE): | $(VENV)/.ready
 	@$(BIN)/ostinato data sample transactions --rows 200000 -o $@
+
+$(NEXT): | $(SAMPLE)
+	@echo 2026-03-20 > $@
 
 # uv comes from pip, pinned like the rest; it installs in seconds what pip takes minutes for
 $(VENV)/.ready: requirements/dev.txt requirements/uv.txt pyproject.toml

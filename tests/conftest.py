@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from integrations.mlflow_server import Server
 
 hypothesis.settings.register_profile("here", deadline=None)  # the machine is shared; slowness is no fault of an example
 hypothesis.settings.load_profile("here")
@@ -30,3 +35,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("OSTINATO_HOME", str(place))
     context._current.set(None)
     return place
+
+
+@pytest.fixture(scope="session")
+def tracking_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One MLflow server for all tests that want one; each uses names of its own."""
+    from integrations.mlflow_server import mlflow_server
+
+    with mlflow_server(tmp_path_factory.mktemp("server")) as server:
+        yield server

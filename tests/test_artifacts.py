@@ -111,6 +111,58 @@ def test_a_verdict_is_about_one_model_and_one_set_of_rows() -> None:
     assert first.read() == first.facts
 
 
+@pytest.mark.parametrize(
+    ("outcomes", "comes_to"),
+    [
+        (["pass", "pass"], "pass"),
+        (["pass", "not-enough-data"], "not-enough-data"),
+        (["not-enough-data", "fail"], "fail"),
+        (["fail", "not-enough-data", "unchanged"], "unchanged"),
+    ],
+)
+def test_the_gravest_outcome_is_the_verdicts(outcomes: list[str], comes_to: str) -> None:
+    """Only "pass" passes; what does not decide is only told."""
+    checks = [{**PASS, "outcome": outcome} for outcome in outcomes]
+    verdict = judge(*checks, {**PASS, "outcome": "fail", "decisive": False})
+    assert (verdict.outcome, verdict.passed) == (comes_to, comes_to == "pass")
+
+
+def test_checks_that_decide_nothing_are_no_verdict() -> None:
+    """Nor is one whose outcome nobody knows."""
+    with pytest.raises(ContractError, match="a verdict without a check would pass anything"):
+        judge({**PASS, "decisive": False})
+    with pytest.raises(ContractError, match=r"a check's outcome is one of .*: not 'passed'"):
+        judge({**PASS, "outcome": "passed"})
+
+
+def test_what_varies_from_run_to_run_is_told_and_is_no_other_verdict() -> None:
+    """The outcome of such a check still counts."""
+
+    def timed(value: float, outcome: str = "pass") -> Verdict:
+        check = {"name": "latency", "value": value, "why": f"{value} ms", "outcome": outcome}
+        return Verdict.of([PASS, check], {}, model="sha256:m", data="sha256:d", varying=["latency"])
+
+    assert timed(1.0).digest == timed(2.0).digest != timed(2.0, "fail").digest
+    assert timed(2.0).checks[1]["value"] == timed(2.0).read()["checks"][1]["value"] == 2.0
+
+
+def test_of_a_group_of_checks_only_what_did_not_pass_travels_as_far_as_there_is_room() -> None:
+    """Those that failed come first; the file has all of them, and what they were made of."""
+    group = [
+        {**PASS, "name": f"slice {number}", "group": "slices", "outcome": outcome, "why": "because " * 100}
+        for number, outcome in enumerate(["pass", "not-enough-data", "fail"] * 30)
+    ]
+    verdict = Verdict.of([PASS, *group], {}, model="sha256:m", data="sha256:d", evidence={"points": [1] * 9999})
+    assert len(json.dumps(verdict.to_json())) < 6000
+    assert verdict.facts["counts"] == {"slices": {"fail": 30, "not-enough-data": 30, "pass": 30}}
+    assert verdict.checks[0] == PASS
+    assert {check["outcome"] for check in verdict.checks[1:]} == {"fail"}
+    assert len(verdict.checks) > 5
+    assert len(verdict.read()["checks"]) == 91
+    assert len(verdict.read()["evidence"]["points"]) == 9999
+    assert "evidence" not in verdict.facts
+
+
 def test_a_manifest_says_who_made_it(home: Path) -> None:
     """Run, pipeline and step stand beside the data."""
     with running(Context(Workspace(str(home)), run_id="r1", step="judge", pipeline="fraud")):

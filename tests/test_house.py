@@ -28,7 +28,7 @@ def modules() -> list[str]:
     """Every module but those that need a vendor wherever they are used: command line, samples, the SQL dialect."""
     found = [path.relative_to(ROOT / "plugins").with_suffix("") for path in PACKAGE.rglob("*.py")]
     names = [".".join(path.parts).removesuffix(".__init__") for path in found]
-    return sorted(name for name in names if not re.search(r"\.cli$|\.samples\.|_dialect$", name))
+    return sorted(name for name in names if not re.search(r"\.cli$|_commands$|\.samples\.|_dialect$", name))
 
 
 def loaded_by(code: str) -> set[str]:

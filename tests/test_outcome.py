@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ostinato import Dataset, Metrics, Model, Verdict, each, pipeline, step, when
-from ostinato.artifacts import Validation
+from ostinato.artifacts import Approval, Deployment, Promotion, Validation
 from ostinato.outcome import outcome, references
 from ostinato.records import Records, RunRecord
 
@@ -59,9 +59,11 @@ def records(tmp_path: Path) -> Iterator[Records]:
 def test_a_run_has_all_that_the_command_line_promises(records: Records) -> None:
     """Before anything ran there is no model and no verdict, and every step is pending."""
     found = outcome(records, "r1")
-    promised = "run_id pipeline engine state as_of parameters steps metrics verdict model validations report".split()
+    promised = "run_id pipeline engine state as_of parameters steps metrics verdict model".split()
     assert list(found)[: len(promised)] == promised
+    assert {"approval", "promotion", "deployment", "validations", "report"} <= set(found)
     assert (found["verdict"], found["model"], found["metrics"]) == (None, None, {})
+    assert (found["approval"], found["promotion"], found["deployment"]) == (None, None, None)
     assert {one["state"] for one in found["steps"]} == {"pending"}
     assert found["as_of"] == "2026-03-01T00:00:00+00:00"
     json.dumps(found, allow_nan=False)
@@ -123,7 +125,7 @@ def test_metrics_are_all_there_are_with_the_verdicts_last(records: Records) -> N
     records.write_step("r1", "judge", state="succeeded", output=VERDICT)
     found = outcome(records, "r1")
     assert found["metrics"] == {"auc": 0.8, "rows": 3, "cost": 3.0}
-    assert found["verdict"] == {**CONTENT, "digest": "sha256:v"}
+    assert found["verdict"] == {**CONTENT, "digest": "sha256:v", "uri": "file:///v"}
 
 
 def test_the_model_is_the_last_one_a_step_gave(records: Records) -> None:
@@ -132,6 +134,20 @@ def test_the_model_is_the_last_one_a_step_gave(records: Records) -> None:
     assert outcome(records, "r1")["model"] == EARLY
     records.write_step("r1", "register", state="succeeded", output=LATE)
     assert outcome(records, "r1")["model"] == LATE
+
+
+@pytest.mark.parametrize("kind", [Approval, Promotion, Deployment])
+def test_what_was_said_of_the_release_is_the_last_word(
+    kind: type[Approval | Promotion | Deployment], records: Records
+) -> None:
+    """The facts themselves, without a password that stood in one."""
+    name = kind.__name__.lower()
+    early = kind("file:///a", "sha256:a", {"why": "early"}).to_json()
+    late = kind("file:///b", "sha256:b", {"why": "at https://ada:secret@host/x"}).to_json()
+    records.write_step("r1", "load", state="succeeded", output=early)
+    assert outcome(records, "r1")[name] == {"why": "early"}
+    records.write_step("r1", "register", state="succeeded", output=[late])
+    assert outcome(records, "r1")[name] == {"why": "at https://***@host/x"}
 
 
 def test_references_within_references_are_found_in_order() -> None:

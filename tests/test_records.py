@@ -309,6 +309,57 @@ def test_records_of_a_newer_version_are_refused(tmp_path: Path, records: Records
         records.runs()
 
 
+OLDER = """
+CREATE TABLE ostinato_version (version INTEGER NOT NULL PRIMARY KEY);
+INSERT INTO ostinato_version VALUES (1);
+CREATE TABLE ostinato_runs (run_id VARCHAR(100) NOT NULL PRIMARY KEY, pipeline TEXT NOT NULL, engine TEXT NOT NULL,
+  state TEXT NOT NULL, as_of TEXT, started FLOAT NOT NULL, ended FLOAT, parameters JSON NOT NULL, graph JSON NOT NULL,
+  path TEXT NOT NULL, tags JSON NOT NULL, report TEXT, error JSON);
+INSERT INTO ostinato_runs
+  VALUES ('r1', 'fraud', 'local', 'succeeded', NULL, 1.0, 2.0, '{}', '{}', 'm:f', '{}', NULL, 'null');
+"""
+
+
+def test_racing_upgrades_of_older_records_keep_what_they_hold(tmp_path: Path) -> None:
+    """Eight processes open a database of the first version at once: all of them work, and it is one of this version."""
+    with sqlite3.connect(tmp_path / "records.db") as connection:
+        connection.executescript(OLDER)
+    connection.close()
+    code = """
+import sys
+from ostinato.records import Records
+records = Records(sys.argv[1])
+assert records.run("r1").state == "succeeded"
+records.outbox.open(sys.argv[2], "fraud", "fit: KeyError", lambda *_: ("t", {}), key=sys.argv[2], cooldown=60)
+"""
+    url = f"sqlite:///{tmp_path}/records.db"
+    racers = [subprocess.Popen([sys.executable, "-c", code, url, name]) for name in "abcdefgh"]
+    assert [racer.wait() for racer in racers] == [0] * 8
+    made = Records(url)
+    messages = made.outbox.messages()
+    assert sorted(message.run_id for message in messages) == list("abcdefgh")
+    assert len({message.thread for message in messages}) == 1
+    made.close()
+    with sqlite3.connect(tmp_path / "records.db") as connection:
+        assert connection.execute("SELECT version FROM ostinato_version").fetchall() == [(SCHEMA_VERSION,)]
+    connection.close()
+
+
+def test_records_of_a_newer_version_get_no_table_of_ours(tmp_path: Path) -> None:
+    """They are refused before anything is written."""
+    with sqlite3.connect(tmp_path / "records.db") as connection:
+        connection.execute("CREATE TABLE ostinato_version (version INTEGER NOT NULL PRIMARY KEY)")
+        connection.execute("INSERT INTO ostinato_version VALUES (?)", (SCHEMA_VERSION + 1,))
+    connection.close()
+    with pytest.raises(ConfigurationError, match="written by a newer ostinato"):
+        Records(f"sqlite:///{tmp_path}/records.db").runs()
+    with sqlite3.connect(tmp_path / "records.db") as connection:
+        assert connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [
+            ("ostinato_version",)
+        ]
+    connection.close()
+
+
 def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
     """And stays as it is."""
     file = tmp_path / "records.db"

@@ -1,231 +1,426 @@
-"""The report: a run as a page, self-contained, with everything from outside escaped."""
+"""The report: a run as a page, self-contained, the decision first, with everything from outside escaped."""
 
 from __future__ import annotations
 
-from html.parser import HTMLParser
+import os
+import re
+import shutil
+import socket
+import subprocess
+import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.report import decision, page, validated
-
-EVIL = "<script>alert('x')</script>\"'&"
-CHECK = {"name": "floor", "value": 0.71234567, "bound": 0.6, "outcome": "pass"}
-
-
-def step(**values: Any) -> dict[str, Any]:
-    made = {"name": "train", "state": "succeeded", "seconds": 1.5, "attempts": 1, "outputs": None}
-    return {**made, "cpu_seconds": 1.25, "peak_bytes": 120_000_000, **values}
-
-
-def run(**values: Any) -> dict[str, Any]:
-    made: dict[str, Any] = {
-        "run_id": "20260301-000000-aaaaaa",
-        "pipeline": "fraud",
-        "engine": "local",
-        "state": "succeeded",
-        "as_of": "2026-03-01T00:00:00+00:00",
-        "parameters": {"floor": 0.6},
-        "steps": [step()],
-        "metrics": {"auc": 0.71234567},
-        "verdict": None,
-        "model": None,
-        "validations": [],
-        "report": None,
-        "started": 1.0,
-        "seconds": 2.0,
-        "tags": {"code": "git:1"},
-        "error": None,
-    }
-    return {**made, **values}
-
-
-def validation(**values: Any) -> dict[str, Any]:
-    made = {
-        "step": "validate",
-        "subject": "payments",
-        "outcome": "warned",
-        "rows": 20_000,
-        "quarantined": 100,
-        "share": 0.005,
-        "warnings": ["late: 3 rows break it", "few: found 2"],
-        "counts": {"pass": 3, "fail": 2},
-        "page": "file:///runs/validation.html",
-    }
-    return {**made, **values}
-
-
-def verdict(*checks: dict[str, Any]) -> dict[str, Any]:
-    return {"passed": all(check["outcome"] == "pass" for check in checks), "checks": list(checks), "metrics": {}}
-
-
-class Page(HTMLParser):
-    """What a browser makes of it: the elements, their attributes, the text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.open: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in ("meta", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-def test_a_page_shows_the_decision_the_numbers_and_what_they_were_made_of() -> None:
-    """All on one page that needs nothing else."""
-    model = {"kind": "Model", "uri": "models:/fraud/7", "digest": "x", "facts": {"version": "7"}}
-    shown = Page(page(run(verdict=verdict(CHECK), model=model)))
-    for text in (
-        "The candidate passed and is fraud version 7.",
-        "auc0.7123",
-        "floor0.7123",
-        "0.6",
-        "train",
-        "120",
-        "git:1",
-    ):
-        assert text in shown.text
-    assert "2026-03-01T00:00:00+00:00" in shown.text
-    assert not shown.open
-    assert not {"script", "link", "img", "iframe"} & set(shown.tags)
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"pipeline": EVIL},
-        {"run_id": EVIL},
-        {"state": EVIL},
-        {"as_of": EVIL},
-        {"parameters": {EVIL: 1}},
-        {"parameters": {"source": EVIL}},
-        {"parameters": {"columns": {EVIL: [EVIL]}}},
-        {"metrics": {EVIL: 0.5}},
-        {"validations": [validation(subject=EVIL)]},
-        {"validations": [validation(outcome=EVIL)]},
-        {"validations": [validation(warnings=[EVIL])]},
-        {"metrics": {"auc": EVIL}},
-        {"tags": {EVIL: EVIL}},
-        {"steps": [step(name=EVIL)]},
-        {"steps": [step(map_key=EVIL)]},
-        {"steps": [step(state=EVIL)]},
-        {"steps": [step(state="failed", error={"type": "DataError", "message": EVIL})]},
-        {"steps": [step(state="failed", error={"type": EVIL, "message": "x"})]},
-        {"steps": [step(name=EVIL, state="failed", error={"type": "DataError", "message": "x"})]},
-        {"pipeline": EVIL, "error": {"type": "DataError", "message": "x"}},
-        {"error": {"type": "DataError", "message": EVIL}},
-        {"verdict": verdict({**CHECK, "name": EVIL, "value": EVIL, "bound": EVIL, "outcome": EVIL})},
-        {"verdict": verdict(CHECK), "model": {"uri": f"models:/{EVIL}/7", "facts": {"version": "7"}}},
-    ],
-    ids=str,
+from ostinato.evidence import Evidence
+from ostinato.report import figures, page, validated, written
+from pages import (
+    CHECK,
+    EVIL,
+    Page,
+    approval,
+    deployment,
+    evidence,
+    one_slice,
+    promotion,
+    run,
+    step,
+    validation,
+    verdict,
+    version,
 )
-def test_nothing_from_outside_becomes_html(values: dict[str, Any]) -> None:
+
+METRICS = {
+    "rows": 5851,
+    "positives": 35,
+    "base_rate": 0.005982,
+    "average_precision": 0.65478,
+    "recall_at_fpr_0.01": 0.8,
+    "card_precision_at_100": 0.0114,
+    "cost": 1302.46,
+    "cost_of_doing_nothing": 8846.31,
+    "cost_saved_share": 0.8527,
+    "alerts": 159,
+}
+TRAINING = {
+    "rows": 82533,
+    "positives": 704,
+    "data": "sha256:t",
+    "window": {"from": "2026-01-01 00:05:08", "until": "2026-02-01 23:58:40"},
+    "estimator": "sklearn.ensemble:HistGradientBoostingClassifier",
+    "features": ["amount", "hour"],
+}
+ROWS = {
+    "kind": "Dataset",
+    "uri": "file:///test",
+    "digest": "sha256:d",
+    "facts": {"rows": 5851, "time": {"from": "2026-02-09 00:00:05", "until": "2026-02-15 23:59:57"}},
+}
+
+
+def whole(**values: Any) -> dict[str, Any]:
+    """A run with all there can be."""
+    champion = {"version": "3", "digest": "sha256:c", "metrics": {"average_precision": 0.642, "cost": 1500.5}}
+    window = {"count": 5851, "from": "2026-02-09T00:00:05", "until": "2026-02-15T23:59:57"}
+    judged = verdict(CHECK, metrics=METRICS, champion=champion, rows=window, outcome="pass")
+    made: dict[str, Any] = {
+        "verdict": judged,
+        "metrics": METRICS,
+        "model": version(**TRAINING),
+        "approval": approval(),
+        "promotion": promotion(),
+        "deployment": deployment(),
+        "validations": [validation()],
+        "steps": [step(name="split", outputs=[ROWS]), step(outputs=version(**TRAINING))],
+    }
+    return run(**{**made, **values})
+
+
+def shown(outcome: dict[str, Any], **given_: Any) -> Page:
+    found = Evidence.of(evidence(**given_), outcome["verdict"]) if outcome["verdict"] else Evidence()
+    return Page(page(outcome, found, "Keep fraud out."))
+
+
+def test_a_page_begins_with_the_decision_and_ends_with_the_small_print() -> None:
+    """Decision, figures, checks, plots, slices, money, data, lineage, steps, details, terms: in this order."""
+    text = shown(whole()).text
+    parts = (
+        "fraud, as of 1 March 2026",
+        "Promoted",
+        "fraud version 4 is the new champion, in place of version 3. It serves at /srv/fraud (bundle).",
+        "Approved by",
+        "Keep fraud out.",
+        "0.655",
+        "ChecksA candidate is released only if all pass.",
+        "Floor0.712≥ 0.6pass",
+        "How good it is",
+        "Precision and recall",
+        "Slices",
+        "Money",
+        "Data",
+        "paymentswarned20,000100 (0.50%)",
+        "Training82,5337041 January 20261 February 2026",
+        "Judgement5,851359 February 202615 February 2026",
+        "Lineage",
+        "code git:1",
+        "ledger entry 7 (promote)",
+        "deployed /srv/fraud (bundle)",
+        "Steps2.0 seconds, 2.5 of CPU, at most 120 MB",
+        "Details",
+        "9 February 202680032%",
+        "as_of2026-03-01T00:00:00+00:00",
+        "Terms",
+        "Average precision",
+        "Run 20260301-000000-aaaaaa",
+    )
+    place = text.index("fraud, as of")
+    for part in parts:
+        assert part in text[place:], part
+        place = text.index(part, place) + len(part)
+
+
+def test_a_page_needs_nothing_else() -> None:
+    """No script, no style or picture from elsewhere, no address that a browser would ask."""
+    html = page(whole(), Evidence.of(evidence(), whole()["verdict"]))
+    found = Page(html)
+    assert not found.open
+    assert not {"script", "link", "img", "iframe", "object", "embed", "base", "form"} & set(found.tags)
+    assert not re.search(r"https?:|url\((?!#)|@import|\bon\w+=", html)
+    addresses = [value for name, value in found.attributes if name in ("href", "src")]
+    assert all(str(value).startswith(("#", "file:///runs/")) for value in addresses)
+    assert len(html.encode()) < 200_000
+
+
+def test_a_page_is_made_for_everyone() -> None:
+    """A language, headings without gaps, captions and scopes, a text for each picture, ids used once."""
+    found = shown(whole())
+    assert ("lang", "en") in found.attributes
+    assert ("name", "viewport") in found.attributes
+    assert found.headings[0] == 1
+    assert found.headings.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(found.headings, found.headings[1:], strict=False))
+    assert found.tags.count("caption") == found.tags.count("table") > 6
+    assert found.tags.count("th") == [name for name, _ in found.attributes].count("scope")
+    pictures = found.tags.count("svg")
+    assert pictures == found.tags.count("figure") == found.attributes.count(("role", "img")) == 4
+    assert found.tags.count("desc") == pictures
+    assert len(found.ids) == len(set(found.ids))
+    assert found.references <= set(found.ids)
+
+
+def test_every_text_can_be_read_on_what_is_behind_it() -> None:
+    """A contrast of at least 4.5 to 1, as WCAG wants it."""
+    from ostinato import markup, report
+
+    style = markup.STYLE + report.STYLE
+    behind = ["#ffffff", *re.findall(r"background:(#[0-9a-f]{6})", report.STYLE)]
+    light = [color for color in behind if _luminance(color) > 0.7]
+    inks = set(re.findall(r"(?<![-\w])color:(#[0-9a-f]{6})", style))
+    assert len(inks) >= 4
+    for ink in inks:
+        assert min(_contrast(ink, color) for color in light) >= 4.5, ink
+    for badge in re.findall(r"\.[\w.,-]+\{background:(#[0-9a-f]{6})\}", markup.STYLE):
+        assert _contrast("#ffffff", badge) >= 4.5, badge
+
+
+def _luminance(color: str) -> float:
+    parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _contrast(one: str, other: str) -> float:
+    dark, light = sorted((_luminance(one), _luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_the_same_outcome_gives_the_same_bytes() -> None:
+    """Nothing on a page is the moment at which it was written."""
+    found = Evidence.of(evidence(), whole()["verdict"])
+    assert page(whole(), found) == page(whole(), found)
+
+
+PLACES = {
+    "pipeline": {"pipeline": EVIL},
+    "run": {"run_id": EVIL},
+    "engine": {"engine": EVIL},
+    "as_of": {"as_of": EVIL},
+    "parameter's name": {"parameters": {EVIL: 1}},
+    "parameter": {"parameters": {"columns": {EVIL: [EVIL]}}},
+    "metric's name": {"metrics": {EVIL: 0.5}},
+    "metric": {"metrics": {"auc": EVIL}},
+    "table": {"validations": [validation(subject=EVIL)]},
+    "table's outcome": {"validations": [validation(outcome=EVIL)]},
+    "warning": {"validations": [validation(warnings=[EVIL])]},
+    "page": {"validations": [validation(page=f"file:///{EVIL}.html")]},
+    "page that is code": {"validations": [validation(page=f"javascript:{EVIL}")]},
+    "tags": {"tags": {"code": EVIL, "ostinato": EVIL, EVIL: EVIL}},
+    "step": {"steps": [step(name=EVIL, map_key=EVIL)]},
+    "step's state": {"steps": [step(state=EVIL)]},
+    "error": {"steps": [step(name=EVIL, state="failed", error={"type": EVIL, "message": EVIL}, log=EVIL)]},
+    "run's error": {"error": {"type": "DataError", "message": EVIL}},
+    "check": {"verdict": verdict({**CHECK, "name": EVIL, "value": EVIL, "bound": EVIL, "outcome": EVIL, "why": EVIL})},
+    "verdict": {"verdict": verdict(outcome=EVIL, champion={"version": EVIL, "metrics": {}}, metrics=METRICS)},
+    "judged rows": {"verdict": verdict(rows={"count": EVIL, "from": EVIL, "until": EVIL})},
+    "model": {"verdict": verdict(), "model": version(EVIL, **TRAINING)},
+    "model's facts": {"model": version(**dict.fromkeys(TRAINING, EVIL) | {"window": None})},
+    "outputs": {"steps": [step(outputs={**ROWS, "digest": EVIL, "uri": EVIL, "facts": {"rows": EVIL}})]},
+    "approval": {"verdict": verdict(), "approval": approval(by=EVIL, why=EVIL)},
+    "refusal": {"verdict": verdict(), "approval": approval(granted=False, by=EVIL, why=EVIL)},
+    "promotion": {"promotion": dict.fromkeys(promotion(), EVIL)},
+    "refused promotion": {"promotion": dict.fromkeys(promotion(), EVIL) | {"promoted": False}},
+    "deployment": {"deployment": dict.fromkeys(deployment(), EVIL)},
+    "refused deployment": {"deployment": dict.fromkeys(deployment(), EVIL) | {"deployed": False}},
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_from_outside_becomes_html(place: str) -> None:
     """Names, values and errors of strangers are shown as the text they are."""
-    plain, evil = Page(page(run(validations=[validation()]))), Page(page(run(**values)))
-    assert "<script" not in page(run(**values))
-    assert "script" not in evil.tags
-    assert "alert(" in evil.text
-    assert not evil.open
-    assert {name for name, _ in evil.attributes} <= {name for name, _ in plain.attributes}
+    plain, found = shown(whole()), Page(page(run(**PLACES[place])))
+    assert "script" not in found.tags
+    assert "alert(" in found.text + "".join(str(value) for name, value in found.attributes if name == "href")
+    assert not found.open
+    assert {name for name, _ in found.attributes} <= {name for name, _ in plain.attributes}
+    assert not [value for name, value in found.attributes if name == "href" and str(value).startswith("javascript:")]
+
+
+def test_nothing_in_the_evidence_becomes_html() -> None:
+    """A slice's value is a stranger's, too, in the table and in the picture."""
+    found = shown(whole(), slices=[one_slice(EVIL, EVIL, column=EVIL)])
+    assert "script" not in found.tags
+    assert not found.open
+    assert found.text.count("alert(") >= 3
 
 
 @given(st.text(), st.text(), st.text())
+@settings(max_examples=30)
 def test_no_text_breaks_the_page(name: str, value: str, message: str) -> None:
     """Whatever a stranger's column, parameter or error holds."""
     failed = step(name=name, state="failed", error={"type": "DataError", "message": message})
-    shown = Page(page(run(parameters={name: value}, metrics={name: 1.0}, steps=[failed], state="failed")))
-    assert not shown.open
-    assert set(shown.tags) <= set("html meta title style body h1 h2 p span b pre table tr th td".split())
+    found = Page(page(run(parameters={name: value}, metrics={name: 1.0}, steps=[failed], state="failed")))
+    assert not found.open
+    allowed = "html head meta title style body main header footer section div h1 h2 h3 p span b pre table caption thead"
+    assert set(found.tags) <= {*f"{allowed} tbody tr th td ul ol li small details summary dl dt dd code".split()}
 
 
-@pytest.mark.parametrize(
-    ("values", "sentence"),
-    [
-        ({}, "The run succeeded."),
-        ({"state": "failed"}, "The run failed."),
-        ({"state": "failed", "steps": [step(state="failed"), step()]}, "The run failed at train."),
-        (
-            {"state": "cancelled", "steps": [step(), step(name="fit", state="cancelled")]},
-            "The run was cancelled at fit.",
-        ),
-        ({"state": "running"}, "The run is running."),
-        ({"state": "waiting"}, "The run is waiting."),
-        ({"verdict": verdict(CHECK)}, "The candidate passed."),
-        (
-            {
-                "verdict": verdict(
-                    CHECK, {**CHECK, "name": "auc", "outcome": "fail"}, {**CHECK, "outcome": "not-enough-data"}
-                )
-            },
-            "The candidate was rejected: auc, floor.",
-        ),
-        ({"verdict": verdict(CHECK), "model": {"uri": "models:/m-1", "facts": {}}}, "The candidate passed."),
-        (
-            {"verdict": verdict(CHECK), "model": {"uri": "models:/fraud/7", "facts": {"version": "7"}}},
-            "The candidate passed and is fraud version 7.",
-        ),
-        (
-            {
-                "verdict": verdict(CHECK),
-                "model": {"uri": "models:/fraud/7", "facts": {"version": "7", "unchanged": True}},
-            },
-            "The candidate passed, and is no other than fraud version 7: unchanged.",
-        ),
-    ],
-)
-def test_a_decision_is_one_sentence(values: dict[str, Any], sentence: str) -> None:
-    """What the run came to."""
-    assert decision(run(**values)) == sentence
+def test_the_few_numbers_to_know_stand_in_a_row() -> None:
+    """With what to compare them with; of other pipelines their first five."""
+    assert figures(whole()) == [
+        ("0.655", "average precision", "champion 0.642 · by guessing 0.006"),
+        ("80.0%", "recall at 1% false alarms", ""),
+        ("1.1%", "card precision at 100 a day", ""),
+        ("85.3%", "share of the cost saved", "1,302 instead of 8,846"),
+        ("5,851", "rows judged", "35 of them positive"),
+    ]
+    assert figures(run()) == [("0.712", "auc", "")]
+    assert len(figures(run(metrics={f"m{place}": place for place in range(9)}))) == 5
+    assert figures(run(metrics={}, validations=[validation()])) == [
+        ("20,000", "rows of payments", "100 set aside (0.50%)")
+    ]
 
 
-def test_what_went_wrong_is_shown_first() -> None:
-    """By step, then of the run; nothing where nothing did."""
-    failed = step(state="failed", error={"type": "KeyError", "message": "'x'"})
-    text = Page(page(run(steps=[failed], state="failed", error={"type": "StepLost", "message": "killed"}))).text
-    assert text.index("What went wrong") < text.index("KeyError: 'x'") < text.index("killed") < text.index("Steps")
+def test_what_went_wrong_stands_before_the_rest() -> None:
+    """By step, then of the run, with the log; nothing where nothing did."""
+    failed = step(state="failed", error={"type": "KeyError", "message": "'x'"}, log="/logs/train.log")
+    lost = {"type": "StepLost", "message": "killed"}
+    text = Page(page(run(steps=[failed], state="failed", error=lost, validations=[validation()]))).text
+    places = [
+        text.index(part) for part in ("What went wrong", "KeyError: 'x'", "/logs/train.log", "killed", "payments")
+    ]
+    assert places[:4] == sorted(places[:4])
+    assert text.index("What went wrong") < text.index("Tables that were checked")
     assert "What went wrong" not in page(run())
 
 
-def test_a_mapped_steps_items_are_told_apart() -> None:
-    """By their key; what never ran has no numbers."""
+def test_a_run_that_only_checks_data_is_a_page_too() -> None:
+    """Without a verdict there are no checks, plots, money and terms."""
+    found = Page(
+        page(run(metrics={}, validations=[validation(), validation(subject="refunds", outcome="passed", warnings=[])]))
+    )
+    assert "paymentswarned20,000100 (0.50%)late: 3 rows break it; few: found 2all rules" in found.text
+    assert "refundspassed20,000100 (0.50%)–all rules" in found.text
+    for absent in ("Checks", "How good it is", "Slices", "Money", "Terms", "Training"):
+        assert absent not in found.text
+    assert found.attributes.count(("href", "file:///runs/validation.html")) == 2
+
+
+def test_a_first_model_has_no_empty_columns_for_a_champion() -> None:
+    """Neither among the slices nor for the money."""
+    judged = verdict(CHECK, metrics=METRICS, champion=None)
+    found = shown(whole(verdict=judged), slices=[one_slice(champion=None)])
+    assert "slicerowspositivescandidatedifferenceintervaloutcome" in found.text
+    assert "whatcandidateCost of doing nothing8,846Cost1,302" in found.text
+    assert "slicerowspositivescandidatechampiondifference" in shown(whole()).text
+    assert "whatcandidatechampionCost of doing nothing8,846–Cost1,3021,500" in shown(whole()).text
+
+
+@pytest.mark.parametrize("state", ["running", "waiting", "failed", "cancelled"])
+def test_a_run_that_has_not_ended_well_is_a_page_too(state: str) -> None:
+    """With steps that never began."""
     pending = step(state="pending", seconds=None, cpu_seconds=None, peak_bytes=None, attempts=0)
-    text = Page(page(run(steps=[step(map_key="3"), pending]))).text
-    assert "train[3]" in text
-    assert "trainpending–––0" in text
+    found = Page(page(run(state=state, as_of=None, steps=[step(map_key="3"), pending], metrics={})))
+    assert not found.open
+    assert "train[3]" in found.text
+    assert "trainpending–––0" in found.text
 
 
-def test_each_table_that_was_checked_has_a_line_with_the_way_to_its_page() -> None:
-    """What was set aside and what was warned of, before the metrics; nothing where nothing was checked."""
-    html = page(run(validations=[validation(), validation(subject="refunds", outcome="passed", warnings=[])]))
-    text = Page(html).text
-    assert "paymentswarned20,000100 (0.50%)late: 3 rows break it; few: found 2all rules" in text
-    assert "refundspassed20,000100 (0.50%)–all rules" in text
-    assert text.index("Data") < text.index("payments") < text.index("Metrics")
-    assert html.count('<a href="file:///runs/validation.html">') == 2
-    assert "<h2>Data</h2>" not in page(run())
+def test_a_verdict_of_an_older_version_is_a_page_without_plots() -> None:
+    """It says nothing of champion, rows or outcome, and has no evidence."""
+    found = Page(page(run(verdict=verdict(CHECK), metrics=METRICS)))
+    assert "Floor0.712≥ 0.6pass" in found.text
+    assert "svg" not in found.tags
 
 
-def test_a_hostile_place_of_a_page_stays_in_its_link() -> None:
-    """As an attribute."""
-    shown = Page(page(run(validations=[validation(page=f"file:///{EVIL}.html")])))
-    assert ("href", f"file:///{EVIL}.html") in shown.attributes
-    assert "script" not in shown.tags
+def test_page_and_card_are_written_beside_one_another(tmp_path: Path) -> None:
+    """The card only where there is a model; the first paragraph of the docstring says what it is for."""
+    about = """Keep fraud
+    out.
+
+    Args:
+        source: the table.
+    """
+    places = written(whole(), str(tmp_path), about)
+    assert places == {"report.html": f"{tmp_path}/report.html", "model_card.md": f"{tmp_path}/model_card.md"}
+    html = (tmp_path / "report.html").read_text()
+    assert "Keep fraud out." in html
+    assert "the table." not in html
+    assert "Keep fraud out." in (tmp_path / "model_card.md").read_text()
+    (tmp_path / "other").mkdir()
+    assert list(written(run(), str(tmp_path / "other"))) == ["report.html"]
 
 
 def test_what_was_found_of_a_table_is_one_sentence() -> None:
     """For the terminal."""
     assert validated(validation()) == "warned: 3 pass, 2 fail; 100 of 20,000 rows (0.50%) quarantined"
+
+
+# --- in a browser -------------------------------------------------------------------------------------------------
+
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
+)
+OFFLINE = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync"
+
+
+def browse(file: Path, profile: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """A page in a real browser, whose every request would go to a port where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        proxy = f"--proxy-server=127.0.0.1:{taken.getsockname()[1]}"
+        command = [CHROMIUM, *OFFLINE.split(), proxy, "--enable-logging=stderr", f"--user-data-dir={profile}", *more]
+        environment = {**os.environ, "HOME": str(profile)}
+        return subprocess.run(
+            [*command, file.as_uri()], env=environment, capture_output=True, text=True, timeout=120, check=True
+        )
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A page with everything on it."""
+    place = tmp_path / "report.html"
+    place.write_text(page(whole(), Evidence.of(evidence(), whole()["verdict"]), "Keep fraud out."))
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
+def test_a_browser_reads_the_page_as_it_was_written(file: Path, tmp_path: Path) -> None:
+    """No word on the console, and the tree it makes has every element we wrote, in our order."""
+    done = browse(file, tmp_path / "profile", "--dump-dom")
+    assert "CONSOLE" not in done.stderr
+    ours, its = Page(file.read_text()), Page(done.stdout)
+    assert its.tags == ours.tags
+    assert its.text.split() == ours.text.split()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
+def test_a_printed_page_shows_what_is_folded_on_the_screen(file: Path, tmp_path: Path) -> None:
+    """On a few sheets, with parameters and all."""
+    target = tmp_path / "report.pdf"
+    browse(file, tmp_path / "profile", f"--print-to-pdf={target}", "--no-pdf-header-footer")
+    printed = target.read_bytes()
+    assert printed.startswith(b"%PDF")
+    sheets = len(re.findall(rb"/Type\s*/Page\b", printed))
+    assert 2 <= sheets <= 8
+    words = _words(printed)
+    many = {f"parameter_{place}": place for place in range(60)}
+    file.write_text(page(whole(parameters=many), Evidence.of(evidence(), whole()["verdict"]), "Keep fraud out."))
+    browse(file, tmp_path / "profile", f"--print-to-pdf={target}", "--no-pdf-header-footer")
+    assert _words(target.read_bytes()) > words + 100
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
+@pytest.mark.parametrize(("width", "printed"), [(400, False), (1200, False), (690, True)])
+def test_nothing_is_cut_off(width: int, printed: bool, file: Path, tmp_path: Path) -> None:
+    """On a phone and a screen only tables are moved sideways, each by itself; on paper every table fits."""
+    html = file.read_text()
+    if printed:
+        html = html.replace("@page{margin:16mm 14mm}", "").replace("@media print{", "@media all{")
+    asked = (
+        "const wide = one => one.scrollWidth - one.clientWidth;"
+        "document.body.dataset.page = wide(document.documentElement);"
+        "document.body.dataset.tables = Math.max(...[...document.querySelectorAll('.scroll')].map(wide));"
+    )
+    file.write_text(html.replace("</main>", f"</main><script>{asked}</script>"))
+    done = browse(file, tmp_path / "profile", f"--window-size={width},900", "--dump-dom")
+    found = dict(Page(done.stdout).attributes)
+    assert found["data-page"] == "0"
+    assert not printed or found["data-tables"] == "0"
+
+
+def _words(pdf: bytes) -> int:
+    """How many texts are drawn."""
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
+    drawn = 0
+    for stream in streams:
+        try:
+            drawn += zlib.decompress(stream).count(b"Tj")
+        except zlib.error:
+            continue
+    return drawn

@@ -13,7 +13,7 @@ from ostinato.integrations import gx_validator
 from ostinato.suites.suite import Rule
 from ostinato.tables import duck
 from ostinato.validation_page import page
-from test_report import EVIL, Page
+from pages import EVIL, Page
 
 DAY = 86_400.0
 LINKS = {"the rows set aside": "quarantined.parquet", "Data Docs": "data_docs.html"}
@@ -108,7 +108,7 @@ def test_a_rule_tells_its_name_why_it_is_there_and_what_went_wrong() -> None:
 def test_numbers_and_their_heads_stand_on_the_right() -> None:
     """Rows and share, and nothing else."""
     html = page(found(), [], {})
-    assert "<th class=n>rows</th><th class=n>share</th><th>found</th>" in html
+    assert "<th scope=col class=n>rows</th><th scope=col class=n>share</th><th scope=col>found</th>" in html
 
 
 def test_each_run_is_a_bar_as_high_as_its_share() -> None:

@@ -101,9 +101,9 @@ class _Document(Artifact):
     """An artifact that is one JSON file; `digest` is that of its content."""
 
     @classmethod
-    def _save(cls, name: str, content: Any, facts: Mapping[str, Any]) -> Self:
+    def _save(cls, name: str, content: Any, facts: Mapping[str, Any], digest: str | None = None) -> Self:
         place = f"{current().folder}/{name}.json"
-        digest = digest_of(content)
+        digest = digest or digest_of(content)
         try:
             write_json(place, content)
         except (TypeError, ValueError) as error:
@@ -132,6 +132,11 @@ class Metrics(_Document):
         return dict(self.facts["values"])
 
 
+OUTCOMES = ("unchanged", "fail", "not-enough-data", "pass")
+_LARGEST_VERDICT = 5120  # bytes of a reference, which has at most 8,192
+_LONGEST_TEXT = 240  # characters of a check that travels
+
+
 @dataclass(frozen=True)
 class Verdict(_Document):
     """The judgement of a candidate: named checks with value and bound, and what they come to.
@@ -139,8 +144,11 @@ class Verdict(_Document):
     `facts`: `passed`, `outcome` ("pass", "fail", "not-enough-data", "unchanged"), `checks`, `metrics`, `model` and
     `data` (digests), and what `evaluate` adds: `mode` ("bootstrap" where there was no champion, "noninferior",
     "superior", "absolute"), `ledger` (`{name, entry}`: the promotions the champion was taken from and the entry at
-    their head, 0 for none), `champion` (`{version, digest, metrics}` or None), `rows` (`{count, from, until}`). The
-    file has all of them, and `evidence`: what plots and tables are made of, too large to travel.
+    their head, 0 for none), `champion` (`{version, digest, metrics}` or None), `rows` (`{count, from, until}`).
+
+    The file has all of them, and `evidence`: what plots and tables are made of, too large to travel. Of checks that
+    belong to a `group` ("slices") only those that did not pass travel, as many as there is room for; `counts` tells
+    how many of a group there are of each outcome.
     """
 
     @classmethod
@@ -151,25 +159,42 @@ class Verdict(_Document):
         *,
         model: str,
         data: str,
+        evidence: Mapping[str, Any] | None = None,
+        varying: Sequence[str] = (),
         name: str = "verdict",
+        **facts: Any,
     ) -> Verdict:
-        """Judge `checks` (`{name, value, bound, outcome: pass | fail | not-enough-data}`).
+        """Judge `checks` (`{name, value, bound, outcome: pass | fail | not-enough-data | unchanged, why, decisive}`).
 
         Args:
             metrics: the candidate's numbers, for people and for records.
             model: the digest of the model judged.
             data: the digest of the rows it was judged on.
+            evidence: what the file has beside the facts.
+            varying: names of the checks whose value differs from run to run: it does not enter the digest.
+            facts: more to travel with it; must be JSON.
         """
-        if not checks:
-            raise ContractError("a verdict without a check would pass anything")
-        passed = all(check["outcome"] == "pass" for check in checks)
-        judged = {"model": model, "data": data}
-        content = {"passed": passed, "checks": [dict(check) for check in checks], "metrics": dict(metrics), **judged}
-        return cls._save(name, content, content)
+        outcome = outcome_of(checks)
+        known = {
+            "passed": outcome == "pass",
+            "outcome": outcome,
+            "metrics": dict(metrics),
+            "model": model,
+            "data": data,
+        }
+        known |= facts
+        content = {**known, "checks": [dict(check) for check in checks]}
+        content |= {} if evidence is None else {"evidence": dict(evidence)}
+        settled = [_without(check, "value", "why") if check["name"] in varying else dict(check) for check in checks]
+        return cls._save(name, content, _travelling(checks, known), digest_of({**content, "checks": settled}))
 
     @property
     def passed(self) -> bool:
         return bool(self.facts["passed"])
+
+    @property
+    def outcome(self) -> str:
+        return str(self.facts["outcome"])
 
     @property
     def checks(self) -> list[dict[str, Any]]:
@@ -178,6 +203,47 @@ class Verdict(_Document):
     @property
     def metrics(self) -> dict[str, float]:
         return dict(self.facts["metrics"])
+
+
+def outcome_of(checks: Sequence[Mapping[str, Any]]) -> str:
+    """What checks come to: the gravest of the outcomes of those that decide.
+
+    Raises:
+        ContractError: none of them decides, or one has an outcome that is none.
+    """
+    found = {check["outcome"] for check in checks if check.get("decisive", True)}
+    if not found:
+        raise ContractError("a verdict without a check would pass anything: give it one that decides")
+    if strange := sorted(found - set(OUTCOMES)):
+        raise ContractError(f"a check's outcome is one of {', '.join(OUTCOMES)}: not {strange[0]!r}")
+    return next(outcome for outcome in OUTCOMES if outcome in found)
+
+
+def _travelling(checks: Sequence[Mapping[str, Any]], known: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a verdict: all checks of no group, and of the others what stands in the way first."""
+    counts: dict[str, dict[str, int]] = {}
+    for check in checks:
+        if "group" in check:
+            group = counts.setdefault(check["group"], dict.fromkeys(OUTCOMES[1:], 0))
+            group[check["outcome"]] = group.get(check["outcome"], 0) + 1
+    alone = [_brief(check) for check in checks if "group" not in check]
+    others = [_brief(check) for check in checks if "group" in check and check["outcome"] != "pass"]
+    facts = {**known, "checks": alone, **({"counts": counts} if counts else {})}
+    room = _LARGEST_VERDICT - len(json.dumps(facts, default=str))
+    for check in sorted(others, key=lambda check: OUTCOMES.index(check["outcome"])):
+        room -= len(json.dumps(check, default=str)) + 2
+        if room >= 0:
+            alone.append(check)
+    return facts
+
+
+def _brief(check: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {key: value for key, value in check.items() if isinstance(value, str) and len(value) > _LONGEST_TEXT}
+    return {**check, **{key: value[: _LONGEST_TEXT - 1] + "…" for key, value in texts.items()}}
+
+
+def _without(check: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in check.items() if key not in keys}
 
 
 @dataclass(frozen=True)
@@ -244,7 +310,8 @@ class Deployment(_Document):
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], name: str = "deployment") -> Deployment:
-        return cls._save(name, dict(facts), facts)
+        anywhere = {key: value for key, value in facts.items() if key != "place"}
+        return cls._save(name, dict(facts), facts, digest_of(anywhere))
 
     @property
     def deployed(self) -> bool:

@@ -18,6 +18,12 @@ from .errors import UnknownName, UsageError, suggest
 from .graph import Pipeline
 
 BUILT_IN: dict[str, dict[str, str]] = {
+    "alerts": {
+        "apprise": "ostinato.integrations.apprise_alerts:send",
+        "console": "ostinato.delivery:to_console",
+        "file": "ostinato.delivery:to_file",
+        "slack": "ostinato.integrations.slack_alerts:send",
+    },
     "pipelines": {
         "data_validation": "ostinato.pipelines.data_validation:data_validation",
         "fraud_detection": "ostinato.pipelines.fraud_detection:fraud_detection",

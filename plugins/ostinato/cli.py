@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from . import model_commands
 from .errors import OstinatoError, ParameterError, UsageError
 
 if TYPE_CHECKING:
@@ -28,9 +29,19 @@ data_app = typer.Typer(no_args_is_help=True, help="Sample data to try a pipeline
 app.add_typer(data_app, name="data")
 suite_app = typer.Typer(no_args_is_help=True, help="Suites: the rules a table must meet.")
 app.add_typer(suite_app, name="suite")
+app.add_typer(model_commands.app, name="model")
 
 PipelineName = Annotated[str, typer.Argument(metavar="PIPELINE", help="a name from `list`, module:function or file.py")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
+
+
+@app.callback()
+def before(context: typer.Context) -> None:
+    """What every command does first: close runs that were found dead, send alerts that wait."""
+    if context.invoked_subcommand != "run" and "--help" not in sys.argv:  # a run does so itself
+        from .engines.local_run import tend
+
+        tend()
 
 
 def main() -> None:
@@ -134,17 +145,21 @@ def run(
     ] = None,
     as_of: Annotated[str | None, typer.Option(metavar="DATE", help="the moment the run stands for")] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="run only what did not finish in that run")] = None,
+    approve: Annotated[bool, typer.Option("--approve", help="agree, should the run ask for approval")] = False,
+    reject: Annotated[bool, typer.Option("--reject", help="refuse, should it ask")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a pipeline here, to its end.
 
     The run, its artifacts and its report are kept in the workspace (OSTINATO_HOME, by default .ostinato/).
     """
+    from .asking import answering
     from .catalog import find_pipeline
     from .display import shown
     from .engines import local_run
 
     people = _people()
+    ask = answering(people, approve=approve, reject=reject)
     if resume is not None and (parameter or as_of):
         raise ParameterError("--resume takes parameters and date from the run; give neither -p nor --as-of.")
     if resume is None and pipeline is None:
@@ -152,10 +167,10 @@ def run(
     found = None if pipeline is None else find_pipeline(pipeline)
     with shown(people) as listener:
         if resume is not None:
-            result = local_run.resume(resume, found, listener=listener)
+            result = local_run.resume(resume, found, listener=listener, ask=ask)
         else:
             assert found is not None  # refused above
-            result = local_run.run(found, _parameters(parameter or []), as_of=as_of, listener=listener)
+            result = local_run.run(found, _parameters(parameter or []), as_of=as_of, listener=listener, ask=ask)
     _tell(people, result)
     if as_json:
         _print_json(result)
@@ -177,9 +192,10 @@ def _parameters(given: Sequence[str]) -> dict[str, str]:
 
 def _tell(people: Console, result: Mapping[str, Any]) -> None:
     """How a run ended, for people: failures first, the report's place last."""
+    from .decision import decision
     from .markup import number
     from .records import sentence
-    from .report import decision, validated
+    from .report import validated
 
     for step in result["steps"]:
         if step.get("error"):
@@ -243,8 +259,9 @@ def _run_row(result: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _show_run(result: Mapping[str, Any]) -> None:
+    from .decision import decision
     from .records import sentence
-    from .report import decision, validated
+    from .report import validated
 
     typer.echo(f"{result['run_id']}  {result['pipeline']}  {result['state']}  as of {result['as_of']}\n")
     rows = [

@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .errors import ConfigurationError
+from .scrubbing import remember
 from .workspace import Workspace
 
 Emit = Callable[[dict[str, Any]], None]
@@ -101,6 +102,7 @@ class Context:
             raise ConfigurationError(
                 f"The secret {name!r} is not set. Locally write {name}=… in the environment or in a .env file."
             )
+        remember(value)
         return value
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _MARKS = {
     "pending": "[dim]·[/]",
     "running": "[cyan]●[/]",
+    "waiting": "[yellow]?[/]",
     "retrying": "[yellow]↻[/]",
     "succeeded": "[green]✓[/]",
     "failed": "[red]✗[/]",
@@ -57,6 +58,8 @@ class _Lines:
         self.items: dict[str, dict[str, str]] = {}
 
     def hear(self, event: dict[str, Any]) -> None:
+        if event.get("state") != "waiting" and not self.progress.live.is_started:
+            self.progress.start()  # the question is answered
         getattr(self, f"_{event['event']}", lambda _: None)(event)
 
     def _run(self, event: dict[str, Any]) -> None:
@@ -85,6 +88,9 @@ class _Lines:
         elif state in ("succeeded", "failed", "skipped"):
             self.progress.update(line, mark=mark)
             self.progress.stop_task(line)
+        elif state == "waiting":  # somebody is asked, and must see what is asked
+            self.progress.update(line, mark=mark)
+            self.progress.stop()
         else:
             self.progress.update(line, mark=mark)
         if event.get("error"):

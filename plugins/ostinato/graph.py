@@ -49,6 +49,8 @@ class Options:
             that is recorded as done once is not called again; one that was killed before its record was written is, and
             finds its effect by `context.current().key`.
         python: another interpreter, the one named by `OSTINATO_PYTHON_<NAME>`.
+        asks: a person decides. Where the step's argument `required` is true the engine asks, waits for at most its
+            argument `timeout`, and hands in `answer`: `{granted, by, why}`, or None where nobody answered.
         airflow: options passed to Airflow's operator as they are.
         prefect: options passed to Prefect's task as they are.
     """
@@ -60,6 +62,7 @@ class Options:
     timeout: float | str | None = None
     effect: Effect = "none"
     python: str | None = None
+    asks: bool = False
     airflow: Mapping[str, Any] = field(default_factory=dict)
     prefect: Mapping[str, Any] = field(default_factory=dict)
 
@@ -70,7 +73,7 @@ class Options:
             raise UsageError(f"Unknown effect {self.effect!r}. {suggest(str(self.effect), get_args(Effect))}")
         if not isinstance(self.retries, int) or self.retries < 0:
             raise UsageError(f"retries is a whole number from 0 on, not {self.retries!r}.")
-        object.__setattr__(self, "timeout", _seconds(self.timeout))
+        object.__setattr__(self, "timeout", seconds(self.timeout))
 
     @classmethod
     def of(cls, given: Mapping[str, Any], base: Options | None = None) -> Options:
@@ -81,7 +84,12 @@ class Options:
         return replace(base or cls(), **given)
 
 
-def _seconds(given: float | str | None) -> float | None:
+def seconds(given: float | str | None) -> float | None:
+    """A span of time in seconds: as it is, or of text like "90s", "15m", "1h30m".
+
+    Raises:
+        UsageError: it is neither, or nothing.
+    """
     if isinstance(given, str):
         parts = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", given.replace(" ", ""))
         if not given or parts is None:

@@ -10,7 +10,10 @@ from .workspace import public
 
 
 def outcome(records: Records, run_id: str) -> dict[str, Any]:
-    """`{run_id, pipeline, engine, state, as_of, parameters, steps, metrics, verdict, model, report, …}`."""
+    """`{run_id, pipeline, engine, state, as_of, parameters, steps, metrics, verdict, model, report, …}`.
+
+    `approval`, `promotion` and `deployment` are the facts of the last one, None where there is none.
+    """
     run = records.run(run_id)
     steps = _in_graph_order(run, records.steps(run.run_id))
     verdict = _last(steps, "Verdict")
@@ -23,8 +26,11 @@ def outcome(records: Records, run_id: str) -> dict[str, Any]:
         "parameters": _public(run.parameters),
         "steps": [_step(step) for step in steps],
         "metrics": _metrics(steps, verdict),
-        "verdict": verdict and {**verdict["facts"], "digest": verdict["digest"]},
+        "verdict": verdict and {**verdict["facts"], "digest": verdict["digest"], "uri": verdict["uri"]},
         "model": _last(steps, "Model"),
+        "approval": _said(steps, "Approval"),
+        "promotion": _said(steps, "Promotion"),
+        "deployment": _said(steps, "Deployment"),
         "validations": [{"step": step.step, **found["facts"]} for step in steps for found in validations(step)],
         "report": run.report,
         "started": run.started,
@@ -90,6 +96,12 @@ def validations(step: StepRecord) -> list[dict[str, Any]]:
 def _last(steps: list[StepRecord], kind: str) -> dict[str, Any] | None:
     found = [ref for step in steps for ref in references(step.output) if ref["kind"] == kind]
     return found[-1] if found else None
+
+
+def _said(steps: list[StepRecord], kind: str) -> dict[str, Any] | None:
+    """The facts of the last reference of a kind, as people may read them."""
+    found = _last(steps, kind)
+    return found and _public(found["facts"])
 
 
 def _metrics(steps: list[StepRecord], verdict: dict[str, Any] | None) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What happened: runs, their steps, and claims, in a small SQL database that every view reads.
+"""What happened: runs, their steps, claims, and what was told of them, in a small SQL database that every view reads.
 
 sqlite in the workspace by default; `OSTINATO_RECORDS=postgresql+psycopg://…` for teams.
 """
@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from . import errors
 from .errors import ConfigurationError, Unavailable, UnknownName, is_transient
+from .scrubbing import hide
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine, MetaData, Table
+    from sqlalchemy import Connection, Engine, MetaData, Table
 
-SCHEMA_VERSION = 1
+    from .outbox import Outbox
+
+SCHEMA_VERSION = 2  # 2: incidents and messages
 
 
 @functools.cache
@@ -70,6 +73,38 @@ def _schema() -> tuple[MetaData, dict[str, Table]]:
         sa.Column("key", sa.String(400), primary_key=True),
         sa.Column("by", text, nullable=False),
         sa.Column("at", moment, nullable=False),
+    )
+    sa.Table(
+        "ostinato_incidents",
+        meta,
+        sa.Column("run_id", sa.String(100), primary_key=True),
+        sa.Column("thread", sa.String(100), nullable=False),
+        sa.Column("pipeline", text, nullable=False),
+        sa.Column("reason", text, nullable=False),
+        sa.Column("title", text, nullable=False),
+        sa.Column("at", moment, nullable=False),
+        sa.Column("resolved", text),
+        sa.Column("channel", text),
+        sa.Column("place", document),
+        sa.Column("leased_by", text),
+        sa.Column("leased_until", moment),
+    )
+    sa.Table(
+        "ostinato_messages",
+        meta,
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("key", sa.String(400), nullable=False, unique=True),
+        sa.Column("thread", sa.String(100), nullable=False),
+        sa.Column("run_id", sa.String(100), nullable=False),
+        sa.Column("body", document, nullable=False),
+        sa.Column("state", text, nullable=False),
+        sa.Column("at", moment, nullable=False),
+        sa.Column("not_before", moment, nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("doubtful", sa.Boolean, nullable=False),
+        sa.Column("by", text),
+        sa.Column("why", text),
+        sa.Column("delivered", moment),
     )
     return meta, {name.removeprefix("ostinato_"): table for name, table in meta.tables.items()}
 
@@ -155,12 +190,12 @@ class Records:
         for attempt in (1, 2, 3):
             try:
                 with engine.begin() as connection:
-                    for table in meta.sorted_tables:
-                        connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-                    found = connection.execute(sa.select(tables["version"].c.version)).scalars().all()
-                    if not found:
-                        connection.execute(tables["version"].insert().values(version=SCHEMA_VERSION))
-                        found = [SCHEMA_VERSION]
+                    connection.execute(sa.schema.CreateTable(tables["version"], if_not_exists=True))
+                    found = max(connection.execute(sa.select(tables["version"].c.version)).scalars(), default=0)
+                    if found < SCHEMA_VERSION:
+                        for table in meta.sorted_tables:
+                            connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+                        _settle_version(connection, found)
                 break
             except (sa.exc.IntegrityError, sa.exc.ProgrammingError):  # another process makes them now
                 if attempt == 3:
@@ -170,9 +205,9 @@ class Records:
                 raise Unavailable(f"The records at {shown} cannot be opened: {error.orig}") from error
             except sa.exc.DatabaseError as error:
                 raise ConfigurationError(f"The records at {shown} are not a database of ours: {error.orig}") from error
-        if max(found) > SCHEMA_VERSION:
+        if found > SCHEMA_VERSION:
             raise ConfigurationError(
-                f"The records at {shown} were written by a newer ostinato (schema {max(found)}, this one reads "
+                f"The records at {shown} were written by a newer ostinato (schema {found}, this one reads "
                 f"{SCHEMA_VERSION}). Upgrade: pip install -U ostinato"
             )
 
@@ -224,7 +259,7 @@ class Records:
             raise UnknownName("run", run_id, [recent.run_id for recent in self.runs(most=10)])
         return RunRecord(**exact[0])
 
-    def runs(self, pipeline: str | None = None, most: int = 20) -> list[RunRecord]:
+    def runs(self, pipeline: str | None = None, most: int = 20, state: str | None = None) -> list[RunRecord]:
         """The latest runs, newest first."""
         import sqlalchemy as sa
 
@@ -232,6 +267,8 @@ class Records:
         query = sa.select(table).order_by(table.c.started.desc()).limit(most)
         if pipeline is not None:
             query = query.where(table.c.pipeline == pipeline)
+        if state is not None:
+            query = query.where(table.c.state == state)
         with self._engine.connect() as connection:
             return [RunRecord(**row) for row in connection.execute(query).mappings()]
 
@@ -273,6 +310,24 @@ class Records:
             return False
         return True
 
+    # alerts
+
+    @property
+    def outbox(self) -> Outbox:
+        """What is told of runs, and whether it has arrived."""
+        from .outbox import Outbox
+
+        return Outbox(self, self._engine, _schema()[1])
+
+
+def _settle_version(connection: Connection, found: int) -> None:
+    """Write down that the tables are those of this version; `found` is the version there was, 0 for none."""
+    version = _schema()[1]["version"]
+    if found:  # where another process was faster this changes nothing
+        connection.execute(version.update().where(version.c.version == found).values(version=SCHEMA_VERSION))
+    else:
+        connection.execute(version.insert().values(version=SCHEMA_VERSION))
+
 
 def _dump(value: Any) -> str:
     """Strict JSON: a NaN in a record would be unreadable elsewhere."""
@@ -302,7 +357,7 @@ def describe_error(error: BaseException) -> dict[str, Any]:
     evidence = getattr(error, "evidence", None)
     return {
         "type": kind.__qualname__ if kind.__module__ in ("builtins", "ostinato.errors") else _full_name(kind),
-        "message": str(error)[:4000],
+        "message": hide(str(error))[:4000],
         "transient": is_transient(error),
         "where": f"{frames[-1].filename}:{frames[-1].lineno}" if frames else None,
         **({"evidence": evidence} if evidence else {}),

@@ -1,97 +1,269 @@
-"""The page of a run: the decision, the numbers, what ran and what it was made of."""
+"""The page of a run: the decision first, then the numbers, the plots, the data, and what it was made of."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from inspect import cleandoc
 from typing import Any
+from urllib.parse import urlsplit
 
-from .markup import badge, cell, document, number, table
-from .outcome import references
-from .records import sentence
+from .decision import circumstances, decided
+from .evidence import Day, Evidence, evidence_of
+from .lineage import lineage, windows
+from .markup import badge, cell, document, first, number, table
+from .model_card import CARD, card
+from .plots import Plot, plots, svg
+from .records import day_of, sentence
+from .wording import GLOSSARY, capital, day, demanded, interval, measured, metric, percent, quantity, signed
+from .workspace import write_text
+
+PAGE = "report.html"
+STYLE = """
+.decision{border-left:.5rem solid #556070;background:#f4f6f8;padding:1.1rem 1.4rem}
+.good{border-color:#1a7f4b;background:#f0f8f3}.bad{border-color:#b3261e;background:#fcf3f2}
+.over{margin:0;color:#4a5565}h1{font-size:2.1rem}.decision .lead{font-size:1.2rem;margin:.4rem 0}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1.2rem;margin:.8rem 0 0}
+dt{color:#4a5565}dd{margin:0;min-width:0}
+.figures{display:flex;flex-wrap:wrap;gap:.8rem;list-style:none;margin:1.2rem 0 0;padding:0}
+.figures li{flex:1 1 9rem;max-width:20rem;border:1px solid #dde2e8;border-radius:.4rem;
+padding:.6rem .9rem;break-inside:avoid}
+.figures b{display:block;font-size:1.6rem;line-height:1.25;font-variant-numeric:tabular-nums}
+.figures span{display:block}.figures small{display:block;color:#4a5565;font-size:.85rem}
+.scroll+.scroll{margin-top:1.4rem}.plots{margin-bottom:1.2rem}
+.plots{display:flex;flex-wrap:wrap;gap:1rem 2rem;align-items:flex-start}
+figure{margin:1rem 0 0;flex:1 1 20rem;min-width:0;max-width:30rem}
+figure.comparison{flex-basis:100%;max-width:none}figure.comparison svg{max-width:34rem}
+figure svg{display:block;width:100%;height:auto}
+figcaption{margin-bottom:.4rem}figcaption b{display:block}figcaption span,.note{color:#4a5565;font-size:.92rem}
+.wrong{border-left:.3rem solid #b3261e;padding:.1rem 0 .1rem 1rem;margin:.6rem 0}.wrong pre{margin:.2rem 0}
+.lineage{list-style:none;margin:0;padding:0}.lineage li{border-left:2px solid #aab2bf;padding:0 0 .8rem 1.1rem;
+position:relative;break-inside:avoid}.lineage li:last-child{padding-bottom:0}
+.lineage li::before{content:"";position:absolute;left:-.4rem;top:.45rem;width:.6rem;height:.6rem;border-radius:50%;
+background:#0b5cad}.lineage code{color:#4a5565}
+.bar{display:block;height:.55rem;margin-top:.45rem;background:#0b5cad;min-width:1px;print-color-adjust:exact;
+-webkit-print-color-adjust:exact}
+td.time{width:22%;min-width:5rem}details{margin:.6rem 0}summary{cursor:pointer;font-weight:600;padding:.3rem 0}
+.terms{display:block}.terms dt{color:inherit;font-weight:600}.terms dd{margin:0 0 .5rem;color:#3a4555}
+footer{margin-top:3rem;padding-top:.6rem;border-top:1px solid #dde2e8;color:#4a5565;font-size:.85rem}
+@media(max-width:34rem){dl{grid-template-columns:1fr}dd{margin-bottom:.4rem}.decision{padding:1rem}}
+@media(min-width:46rem){.terms{columns:2;column-gap:2.5rem}.terms div{break-inside:avoid}}
+@media print{h1{font-size:20pt}.figures li{flex-basis:24%}figure{max-width:86mm;flex-basis:80mm}.terms{columns:2}
+.decision{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
+"""
 
 
-def page(outcome: Mapping[str, Any]) -> str:
-    """The HTML of a run's outcome (see `ostinato.outcome`); self-contained, everything from outside escaped."""
-    title = f"{outcome['pipeline']} · {outcome['run_id']}"
+def page(outcome: Mapping[str, Any], evidence: Evidence | None = None, purpose: str = "") -> str:
+    """The HTML of a run's outcome; self-contained, everything from outside escaped.
+
+    Args:
+        outcome: see `ostinato.outcome`.
+        evidence: what its verdict was judged on; without it there are no plots.
+        purpose: what the pipeline is for, in its own words.
+    """
+    found = evidence or Evidence()
+    drawn = plots(found)
+    verdict = outcome["verdict"]
     parts = [
-        f"<h1>{escape(title)} {badge(outcome['state'])}</h1>",
-        f'<p class="lead">{escape(decision(outcome))}</p>',
+        _head(outcome, purpose),
+        _figures(outcome),
         _failures(outcome),
-        _checks(outcome["verdict"]),
-        _validations(outcome["validations"]),
-        _pairs("Metrics", {name: number(value) for name, value in outcome["metrics"].items()}),
-        _steps(outcome["steps"]),
-        _artifacts(outcome["steps"]),
-        _pairs("Parameters", {"as_of": outcome["as_of"], **outcome["parameters"]}),
-        _pairs("Made of", outcome["tags"]),
+        _section("Checks", _checks(verdict, found)),
+        _section("How good it is", _plots(plot for plot in drawn if plot.name != "slices")),
+        _section("Slices", _slices(found, [plot for plot in drawn if plot.name == "slices"])),
+        _section("Money", _costs(outcome["metrics"], verdict)),
+        _section("Data", _validations(outcome["validations"]) + _windows(outcome)),
+        _section("Lineage", _lineage(outcome)),
+        _section("Steps", _steps(outcome)),
+        _section("Details", _details(outcome, found)),
+        _section("Terms", _terms() if verdict else ""),
+        _foot(outcome),
     ]
-    return document(title, parts)
+    return document(f"{decided(outcome).word} · {outcome['pipeline']} · {outcome['run_id']}", parts, STYLE)
 
 
-def decision(outcome: Mapping[str, Any]) -> str:
-    """What a run came to, in one sentence."""
-    if outcome["state"] in ("running", "waiting"):
-        return f"The run is {outcome['state']}."
-    if outcome["state"] != "succeeded":
-        at = dict.fromkeys(step["name"] for step in outcome["steps"] if step["state"] in ("failed", "cancelled"))
-        return f"The run {'was cancelled' if outcome['state'] == 'cancelled' else 'failed'}{_at(at)}."
-    verdict, model = outcome["verdict"], outcome["model"]
-    if verdict is None:
-        return "The run succeeded."
-    if not verdict["passed"]:
-        failed = ", ".join(check["name"] for check in verdict["checks"] if check["outcome"] != "pass")
-        return f"The candidate was rejected: {failed}."
-    if model is not None and "version" in model["facts"]:
-        version = model["uri"].removeprefix("models:/").replace("/", " version ")
-        if model["facts"].get("unchanged"):
-            return f"The candidate passed, and is no other than {version}: unchanged."
-        return f"The candidate passed and is {version}."
-    return "The candidate passed."
+def written(outcome: Mapping[str, Any], folder: str, about: str = "") -> dict[str, str]:
+    """Write a run's page, and its model's card where there is one; gives where they lie, by file name.
+
+    Args:
+        about: the pipeline's docstring; its first paragraph says what it is for.
+    """
+    found, purpose = evidence_of(outcome), " ".join(cleandoc(about).partition("\n\n")[0].split())
+    texts = {PAGE: page(outcome, found, purpose), CARD: card(outcome, found, purpose)}
+    places = {name: f"{folder}/{name}" for name, text in texts.items() if text}
+    for name, place in places.items():
+        write_text(place, texts[name])
+    return places
 
 
-def _at(steps: Iterable[str]) -> str:
-    names = ", ".join(steps)
-    return f" at {names}" if names else ""
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{title}</h2>{body}</section>" if body else ""
 
 
-def _pairs(title: str, values: dict[str, Any]) -> str:
-    if not values:
-        return ""
-    rows = [[f"<td>{escape(name)}</td>", cell(value)] for name, value in values.items()]
-    return f"<h2>{escape(title)}</h2>{table(('name', 'value'), rows)}"
+def _terms_of(pairs: Iterable[tuple[str, Any]]) -> str:
+    """A list of names and what they stand for; empty ones are left out."""
+    rows = [f"<dt>{escape(name)}</dt><dd>{escape(str(said))}</dd>" for name, said in pairs if said not in (None, "")]
+    return f"<dl>{''.join(rows)}</dl>" if rows else ""
 
 
-def _checks(verdict: dict[str, Any] | None) -> str:
+# --- the decision -------------------------------------------------------------------------------------------------
+
+
+def _head(outcome: Mapping[str, Any], purpose: str) -> str:
+    found = decided(outcome)
+    as_of = f", as of {day(outcome['as_of'])}" if outcome["as_of"] else ""
+    why = f'<p class="note">{escape(purpose)}</p>' if purpose else ""
+    return (
+        f'<header><div class="decision {found.tone}"><p class="over">{escape(outcome["pipeline"] + as_of)}</p>'
+        f'<h1>{escape(found.word)}</h1><p class="lead">{escape(found.sentence)}</p>'
+        f"{_terms_of(circumstances(outcome))}</div>{why}</header>"
+    )
+
+
+def _figures(outcome: Mapping[str, Any]) -> str:
+    """The numbers that matter most, in a row."""
+    shown = [
+        f"<li><b>{escape(value)}</b><span>{escape(name)}</span><small>{escape(beside)}</small></li>"
+        for value, name, beside in figures(outcome)
+    ]
+    return f'<ul class="figures" aria-label="Key figures">{"".join(shown)}</ul>' if shown else ""
+
+
+_KEY = ("average_precision", "recall_at_", "card_precision_at_", "cost_saved_share", "rows")
+
+
+def figures(outcome: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Value, name and what to compare it with, of the few numbers to know."""
+    metrics = outcome["metrics"]
+    known = [name for start in _KEY for name in metrics if name.startswith(start)]
+    chosen = known if "average_precision" in metrics else list(metrics)[:5]
+    found = [(quantity(name, metrics[name]), metric(name), _beside(name, outcome)) for name in chosen]
+    if not found:
+        for facts in outcome["validations"][:2]:
+            aside = f"{facts['quarantined']:,} set aside ({facts['share']:.2%})"
+            found.append((number(facts["rows"]), f"rows of {facts['subject']}", aside))
+    return found
+
+
+def _beside(name: str, outcome: Mapping[str, Any]) -> str:
+    metrics = outcome["metrics"]
+    champion = ((outcome["verdict"] or {}).get("champion") or {}).get("metrics") or {}
+    said = [f"champion {quantity(name, champion[name])}"] if name in champion and name != "rows" else []
+    if name == "average_precision" and "base_rate" in metrics:
+        said.append(f"by guessing {metrics['base_rate']:.2g}")
+    if name == "cost_saved_share" and "cost_of_doing_nothing" in metrics:
+        said.append(f"{number(metrics['cost'])} instead of {number(metrics['cost_of_doing_nothing'])}")
+    if name == "rows" and "positives" in metrics:
+        said.append(f"{number(metrics['positives'])} of them positive")
+    return " · ".join(said)
+
+
+def _failures(outcome: Mapping[str, Any]) -> str:
+    errors = [(step["name"], step["error"], step.get("log")) for step in outcome["steps"] if step.get("error")]
+    if outcome["error"]:
+        errors.append((outcome["pipeline"], outcome["error"], None))
+    shown = [
+        f'<div class="wrong"><h3>{escape(name)}</h3><pre>{escape(sentence(error))}</pre>'
+        + (f'<p class="note">log: <code>{escape(log)}</code></p></div>' if log else "</div>")
+        for name, error, log in errors
+    ]
+    return _section("What went wrong", "".join(shown))
+
+
+# --- the judgement ------------------------------------------------------------------------------------------------
+
+
+def _checks(verdict: Mapping[str, Any] | None, evidence: Evidence) -> str:
+    """What was asked of the candidate; slices that did not fail have a table of their own."""
     if verdict is None:
         return ""
     rows = [
         [
-            cell(check["name"]),
-            cell(number(check.get("value")), right=True),
-            cell(number(check.get("bound")), right=True),
+            first(capital(metric(str(check["name"])))),
+            cell(measured(check), right=True),
+            cell(demanded(check), right=True),
             f"<td>{badge(check['outcome'])}</td>",
+            cell(check.get("why") or ""),
         ]
         for check in verdict["checks"]
+        if check.get("group") != "slices" or check["outcome"] == "fail" or not evidence.slices
     ]
-    return f"<h2>Verdict</h2>{table(('check', 'value', 'bound', 'outcome'), rows)}"
+    return table(("check", "found", "asked", "outcome", "why"), rows, "A candidate is released only if all pass.")
+
+
+def _plots(drawn: Iterable[Plot]) -> str:
+    shown = [
+        f'<figure class="{plot.name}"><figcaption><b>{escape(plot.title)}</b> '
+        f"<span>{escape(plot.hint)}</span></figcaption>{svg(plot)}</figure>"
+        for plot in drawn
+    ]
+    return f'<div class="plots">{"".join(shown)}</div>' if shown else ""
+
+
+def _slices(evidence: Evidence, drawn: Iterable[Plot]) -> str:
+    if not evidence.slices:
+        return ""
+    against = any(one.champion is not None for one in evidence.slices)
+    rows = [
+        [
+            first(one.name),
+            cell(number(one.rows), right=True),
+            cell(number(one.positives), right=True),
+            cell(quantity("average_precision", one.candidate), right=True),
+            *([cell(quantity("average_precision", one.champion), right=True)] if against else []),
+            cell(None if one.difference is None else signed(one.difference), right=True),
+            cell(interval(one), right=True),
+            f"<td>{badge(one.outcome or '–')}</td>",
+        ]
+        for one in evidence.slices
+    ]
+    models = ("candidate", "champion") if against else ("candidate",)
+    head = ("slice", "rows", "positives", *models, "difference", "interval", "outcome")
+    said = f"Average precision in parts of the rows, and its difference to the {'champion' if against else 'base rate'}"
+    return _plots(drawn) + table(head, rows, said)
+
+
+def _costs(metrics: Mapping[str, Any], verdict: Mapping[str, Any] | None) -> str:
+    champion = ((verdict or {}).get("champion") or {}).get("metrics") or {}
+    names = [name for name in ("cost_of_doing_nothing", "cost", "cost_saved_share", "alerts") if name in metrics]
+    rows = [
+        [
+            first(capital(metric(name))),
+            cell(quantity(name, metrics[name]), right=True),
+            *([cell(quantity(name, champion.get(name)), right=True)] if champion else []),
+        ]
+        for name in names
+    ]
+    head = ("what", "candidate", "champion")[: 3 if champion else 2]
+    said = "What fraud and its reviews cost over the test days, at the cheapest threshold, in the unit of the amounts"
+    return table(head, rows, said) if rows else ""
+
+
+# --- the data -----------------------------------------------------------------------------------------------------
 
 
 def _validations(found: Sequence[Mapping[str, Any]]) -> str:
     """Each table that was checked, with the way to its own page."""
     rows = [
         [
-            cell(facts["subject"]),
+            first(facts["subject"]),
             f"<td>{badge(facts['outcome'])}</td>",
             cell(number(facts["rows"]), right=True),
             cell(f"{facts['quarantined']:,} ({facts['share']:.2%})", right=True),
             cell("; ".join(facts["warnings"]) or None),
-            f'<td><a href="{escape(facts["page"], quote=True)}">all rules</a></td>',
+            f"<td>{_link(facts['page'], 'all rules')}</td>",
         ]
         for facts in found
     ]
     head = ("table", "outcome", "rows", "quarantined", "warnings", "page")
-    return f"<h2>Data</h2>{table(head, rows)}" if rows else ""
+    return table(head, rows, "Tables that were checked against their rules") if rows else ""
+
+
+def _link(place: str, text: str) -> str:
+    """A link where a browser may follow it: to a file, or to a page of a server."""
+    if urlsplit(place).scheme not in ("file", "http", "https", ""):
+        return escape(place)
+    return f'<a href="{escape(place, quote=True)}">{escape(text)}</a>'
 
 
 def validated(facts: Mapping[str, Any]) -> str:
@@ -101,44 +273,104 @@ def validated(facts: Mapping[str, Any]) -> str:
     return f"{facts['outcome']}: {counts}; {aside}"
 
 
-def _steps(steps: list[dict[str, Any]]) -> str:
+def _windows(outcome: Mapping[str, Any]) -> str:
     rows = [
         [
-            cell(step["name"] + (f"[{step['map_key']}]" if "map_key" in step else "")),
+            first(capital(window.name)),
+            cell(number(window.rows), right=True),
+            cell(number(window.positives), right=True),
+            cell(window.first),
+            cell(window.last),
+        ]
+        for window in windows(outcome)
+    ]
+    head = ("window", "rows", "positives", "first day", "last day")
+    return table(head, rows, "What was learnt from, and what was judged on (UTC)") if rows else ""
+
+
+def _lineage(outcome: Mapping[str, Any]) -> str:
+    shown = [
+        f"<li><b>{escape(link.name)}</b> {escape(link.said)}"
+        + (f" <code>{escape(link.digest)}</code></li>" if link.digest else "</li>")
+        for link in lineage(outcome)
+    ]
+    return f'<ol class="lineage">{"".join(shown)}</ol>' if shown else ""
+
+
+# --- how it ran ---------------------------------------------------------------------------------------------------
+
+
+def _steps(outcome: Mapping[str, Any]) -> str:
+    steps = outcome["steps"]
+    longest = max((step["seconds"] or 0.0 for step in steps), default=0.0)
+    rows = [
+        [
+            first(step["name"] + (f"[{step['map_key']}]" if "map_key" in step else "")),
             f"<td>{badge(step['state'])}</td>",
-            cell(number(step["seconds"]), right=True),
+            cell(number(step["seconds"] if step["attempts"] else None), right=True),
+            f'<td class="time">{_bar(step["seconds"], longest)}</td>',
             cell(number(step["cpu_seconds"]), right=True),
             cell(None if step["peak_bytes"] is None else f"{step['peak_bytes'] / 1e6:,.0f}", right=True),
             cell(step["attempts"], right=True),
         ]
         for step in steps
     ]
-    return f"<h2>Steps</h2>{table(('step', 'state', 'seconds', 'CPU s', 'peak MB', 'attempts'), rows)}"
+    head = ("step", "state", "seconds", "", "CPU s", "peak MB", "attempts")
+    return table(head, rows, compute(outcome)) if rows else ""
 
 
-def _artifacts(steps: Sequence[Mapping[str, Any]]) -> str:
+def _bar(seconds: float | None, longest: float) -> str:
+    if not seconds or not longest:
+        return ""
+    return f'<span class="bar" aria-hidden="true" style="width:{100 * seconds / longest:.1f}%"></span>'
+
+
+def compute(outcome: Mapping[str, Any]) -> str:
+    """What the run cost the machine, in one sentence."""
+    cpu = sum(step["cpu_seconds"] or 0.0 for step in outcome["steps"])
+    peak = max((step["peak_bytes"] or 0 for step in outcome["steps"]), default=0)
+    return f"{outcome['seconds']:,.1f} seconds, {cpu:,.1f} of CPU, at most {peak / 1e6:,.0f} MB of memory in a step"
+
+
+def _details(outcome: Mapping[str, Any], evidence: Evidence) -> str:
+    named = {metric(name): quantity(name, value) for name, value in outcome["metrics"].items()}
+    return (
+        _folded("Metrics", named, ("metric", "value"))
+        + _days(evidence.days)
+        + _folded("Parameters", {"as_of": outcome["as_of"], **outcome["parameters"]}, ("parameter", "value"))
+        + _folded("Made of", outcome["tags"], ("what", "version"))
+    )
+
+
+def _folded(title: str, values: Mapping[str, Any], head: Sequence[str]) -> str:
+    if not values:
+        return ""
+    rows = [[first(name), cell(value)] for name, value in values.items()]
+    return f"<details><summary>{title}</summary>{table(head, rows, title)}</details>"
+
+
+def _days(days: Sequence[Day]) -> str:
+    if not days:
+        return ""
     rows = [
         [
-            cell(step["name"]),
-            cell(reference["kind"]),
-            cell(number(reference["facts"].get("rows")), right=True),
-            cell(_span(reference["facts"].get("time"))),
-            f"<td><code>{escape(reference['digest'].removeprefix('sha256:')[:16])}</code></td>",
+            first(day(one.day)),
+            cell(number(one.rows), right=True),
+            cell(number(one.positives), right=True),
+            cell(None if one.card_precision is None else percent(one.card_precision), right=True),
         ]
-        for step in steps
-        for reference in references(step["outputs"])
+        for one in days
     ]
-    head = ("step", "kind", "rows", "from – until (UTC)", "content digest")
-    return f"<h2>Artifacts</h2>{table(head, rows)}" if rows else ""
+    listed = table(("day", "rows", "positives", "card precision"), rows, "The last days that were judged")
+    return f"<details><summary>Days</summary>{listed}</details>"
 
 
-def _span(time: Mapping[str, Any] | None) -> str | None:
-    return f"{time['from'][:16]} – {time['until'][:16]}" if time and time["from"] else None
+def _terms() -> str:
+    listed = "".join(f"<div><dt>{escape(term)}</dt><dd>{escape(said)}</dd></div>" for term, said in GLOSSARY.items())
+    return f'<dl class="terms">{listed}</dl>'
 
 
-def _failures(outcome: Mapping[str, Any]) -> str:
-    errors = [(step["name"], step["error"]) for step in outcome["steps"] if step.get("error")]
-    if outcome["error"]:
-        errors.append((outcome["pipeline"], outcome["error"]))
-    shown = [f"<p><b>{escape(name)}</b></p><pre>{escape(sentence(error))}</pre>" for name, error in errors]
-    return f"<h2>What went wrong</h2>{''.join(shown)}" if shown else ""
+def _foot(outcome: Mapping[str, Any]) -> str:
+    engine, version = outcome["engine"], outcome["tags"].get("ostinato", "")
+    said = f"Run {outcome['run_id']} on {engine}, started {day_of(outcome['started'])}; ostinato {version}"
+    return f"<footer>{escape(said.strip())}</footer>"

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ostinato import Dataset, context, each, either, otherwise, pipeline, step, when
+from ostinato import Dataset, Verdict, context, each, either, otherwise, pipeline, step, when
 from ostinato.errors import DataError, Unavailable
 from ostinato.graph import Pipeline
+from ostinato.steps import approve
 
 
 @step
@@ -102,7 +103,7 @@ def rows_of(data: Dataset) -> int:
     return data.rows
 
 
-@step(timeout=1.0)
+@step(timeout=2.0)
 def hang(pid_file: str) -> int:
     """Never end, and start a child that never ends."""
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -157,6 +158,13 @@ def fail_while(file: str, value: int = 0) -> int:
     if Path(file).exists():
         raise DataError("not yet")
     return value
+
+
+@step
+def judge(good: bool) -> Verdict:
+    """Judge something by what it is told."""
+    check = {"name": "good", "outcome": "pass" if good else "fail"}
+    return Verdict.of([check], {"goodness": float(good)}, model="m", data="d")
 
 
 @step
@@ -277,6 +285,16 @@ def fan_out_behind_skip(value: int = 7) -> None:
     total(each(square, over=source))
 
 
+@pipeline
+def approved(required: bool = True, good: bool = True) -> None:
+    """Released when the verdict is a pass and, where it is required, a person agrees."""
+    verdict = judge(good)
+    with when(verdict.passed):
+        approval = approve(verdict, required=required)
+        with when(approval.granted):
+            number(1)
+
+
 def otherwise_of(flag: bool) -> Any:
     """`with otherwise():` of a `when` without a body."""
     with when(flag):
@@ -294,9 +312,11 @@ class Story:
     state: str = "succeeded"
     results: dict[str, Any] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
+    answer: dict[str, Any] | None = None  # what a person says who is asked
 
     def __str__(self) -> str:
-        return "-".join([self.pipeline.name, *(f"{value}" for value in self.given.values())])
+        said = [] if self.answer is None else [self.answer["why"]]
+        return "-".join([self.pipeline.name, *(f"{value}" for value in self.given.values()), *said])
 
 
 def _all(names: str, state: str = "succeeded") -> dict[str, str]:
@@ -346,5 +366,14 @@ STORIES = [
         {"numbers": "succeeded", "refuse_two": "failed", "collect_refuse_two": "pending", "total": "pending"},
         state="failed",
     ),
+    Story(approved, _all("judge approve number"), answer={"granted": True, "by": "ada", "why": "fine"}),
+    Story(
+        approved,
+        {**_all("judge approve"), "number": "skipped"},
+        answer={"granted": False, "by": "ada", "why": "not-now"},
+    ),
+    Story(approved, {**_all("judge approve"), "number": "skipped"}),
+    Story(approved, _all("judge approve number"), given={"required": False}),
+    Story(approved, {"judge": "succeeded", **_all("approve number", "skipped")}, given={"good": False}),
     Story(fan_out_behind_skip, {"is_large": "succeeded", **_all("numbers square collect_square total", "skipped")}),
 ]

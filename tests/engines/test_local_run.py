@@ -20,6 +20,7 @@ from ostinato import each, pipeline, step, when
 from ostinato.engines.local_run import bury, resume, run
 from ostinato.errors import ParameterError, PipelineError, UnknownName, UsageError
 from ostinato.runner import records_of
+from ostinato.steps import approve
 from ostinato.workspace import Workspace
 
 
@@ -50,7 +51,7 @@ def is_alive(pid: int) -> bool:
 @pytest.mark.parametrize("story", STORIES, ids=str)
 def test_a_story_ends_as_it_must(story: Story) -> None:
     """States, results and attempts are the same on every engine; here they are set."""
-    result = run(story.pipeline, story.given)
+    result = run(story.pipeline, story.given, ask=lambda _: story.answer)
     assert states_of(result) == story.states
     assert result["state"] == story.state
     for name, expected in story.results.items():
@@ -85,7 +86,7 @@ def test_a_hung_step_is_killed_with_its_children_when_its_time_is_over(tmp_path:
     assert time.monotonic() - started < 20
     assert result["state"] == "failed"
     assert result["steps"][0]["error"]["type"] == "StepTimedOut"
-    assert "took longer than 0:00:01" in result["steps"][0]["error"]["message"]
+    assert "took longer than 0:00:02" in result["steps"][0]["error"]["message"]
     assert not any(is_alive(int(pid)) for pid in pids.read_text().split())
 
 
@@ -206,6 +207,19 @@ def test_resume_of_a_finished_run_gives_its_outcome() -> None:
     assert resume(first["run_id"])["steps"] == first["steps"]
 
 
+def test_resume_of_a_run_killed_before_its_report_writes_it_and_runs_nothing_again(home: Path) -> None:
+    """Everything had succeeded, and nobody had heard of it."""
+    first = run(stories.success)
+    records = records_of(str(home))
+    before = records.steps(first["run_id"])
+    records.change_run(first["run_id"], report=None)
+    Path(first["report"]).unlink()
+    again = resume(first["run_id"])
+    assert "The run succeeded." in Path(again["report"]).read_text()
+    assert again["report"] == first["report"] == records.run(first["run_id"]).report
+    assert records.steps(first["run_id"]) == before
+
+
 def test_resume_refuses_a_changed_pipeline_and_an_unknown_run() -> None:
     """Half of one pipeline and half of another is neither."""
     first = run(stories.failing)
@@ -229,6 +243,41 @@ def test_resume_of_a_mapped_step_runs_the_missing_items_only() -> None:
     ]
     assert starts[0] == starts[1]
     assert len(starts[0]) == 3
+
+
+def test_a_person_is_asked_with_the_verdict_and_the_answer_is_kept() -> None:
+    """While the question is open the run waits; who answered and why stand in the result."""
+    heard: dict[str, Any] = {}
+
+    def ask(question: dict[str, Any]) -> dict[str, Any]:
+        records = records_of(os.environ["OSTINATO_HOME"])
+        run_state = records.run(question["run_id"]).state
+        step_state = next(one.state for one in records.steps(question["run_id"]) if one.step == "approve")
+        heard.update(question, states=(run_state, step_state))
+        return {"granted": True, "by": "ada", "why": "looks right"}
+
+    result = run(stories.approved, ask=ask)
+    assert heard["states"] == ("waiting", "waiting")
+    assert heard["inputs"]["verdict"]["facts"]["metrics"] == {"goodness": 1.0}
+    assert (heard["pipeline"], heard["step"], heard["seconds"]) == ("approved", "approve", 86_400)
+    assert output_of(result, "approve")["facts"] == {"granted": True, "by": "ada", "why": "looks right"}
+
+
+def test_where_nobody_can_be_asked_the_answer_is_no_and_says_so() -> None:
+    """Neither terminal nor flag: timed out, by nobody; the run itself has succeeded."""
+    result = run(stories.approved)
+    assert result["state"] == "succeeded"
+    approval = output_of(result, "approve")["facts"]
+    assert (approval["granted"], approval["by"]) == (False, "nobody")
+    assert "timed out" in approval["why"]
+
+
+def test_nobody_is_asked_before_all_else_is_done(tmp_path: Path) -> None:
+    """A branch that runs beside the question does not wait for its answer."""
+    at = tmp_path / "times"
+    seen: list[bool] = []
+    run(asking_beside, at=str(at), ask=lambda _: seen.append(at.exists()))
+    assert seen == [True]
 
 
 STEP_DONE = ("refuse_two", "succeeded")
@@ -360,6 +409,13 @@ def test_a_flag_that_is_neither_true_nor_false_fails_its_branch_and_nothing_else
     assert states_of(result) == {"opinion": "succeeded", "number": "failed", "free": "succeeded"}
     message = next(one["error"]["message"] for one in result["steps"] if one["name"] == "number")
     assert message == "opinion.good decides what runs, and is 'perhaps' instead of true or false."
+
+
+@pipeline
+def asking_beside(at: str) -> None:
+    """A question, and something that takes its time."""
+    approve(stories.judge(True), required=True)
+    stories.rest(0.5, at)
 
 
 @pipeline

@@ -85,7 +85,7 @@ def test_mlflows_own_loader_returns_probabilities_without_pickle(kind: str, monk
     assert [column.name for column in served.metadata.signature.inputs] == FEATURES
     assert (model.load().predict_proba(rows) == estimator.predict_proba(rows)).all()
     names = {path.name for path in folder_of(model).iterdir()} - {"registered_model_meta"}
-    assert names == {"MLmodel", "model.skops", "requirements.txt", "conda.yaml", "python_env.yaml"}
+    assert names == {"MLmodel", "model.skops", "smoke.json", "requirements.txt", "conda.yaml", "python_env.yaml"}
 
 
 @pytest.mark.usefixtures("store")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from ostinato.steps import measures
 
@@ -135,8 +136,8 @@ def test_the_order_of_rows_changes_no_measure() -> None:
     def measured(order: Any) -> Any:
         ranking = measures.rank(label[order], score[order])
         cards = measures.card_precision_at_k(label[order], score[order], day[order], card[order], 10)
-        lift = measures.lift_lower_bound(label[order], score[order], day[order])
-        return measures.average_precision(ranking), measures.roc_auc(ranking), cards, lift
+        curve = measures.precision_recall(ranking)
+        return measures.average_precision(ranking), measures.roc_auc(ranking), cards, curve
 
     assert measured(np.arange(500)) == measured(mixed)
 
@@ -148,37 +149,54 @@ def test_what_is_not_defined_is_not_a_number(label: list[int]) -> None:
     ranking = measures.rank(labels, score)
     assert math.isnan(measures.roc_auc(ranking))
     assert math.isnan(measures.recall_at_false_positive_rate(ranking, 0.1))
-    assert math.isnan(measures.lift_lower_bound(labels, score, np.zeros(len(label), dtype=int)))
     assert math.isnan(measures.average_precision(ranking)) == (sum(label) == 0)
 
 
-def test_the_lower_bound_is_that_of_plainly_weighted_average_precision() -> None:
-    """The product of small matrices gives what scikit-learn gives with a weight for each row."""
-    random = np.random.default_rng(3)
-    group = random.integers(0, 6, 400)
-    label = (random.random(400) < 0.1).astype(int)
-    score = np.round(label * 0.3 + random.random(400), 2)
-    weights = np.random.default_rng(0).poisson(1.0, (6, 50)).astype(float)
-    lifts = []
-    for each in range(50):
-        weight = weights[group, each]
-        base_rate = (label * weight).sum() / weight.sum()
-        lifts.append(average_precision_score(label, score, sample_weight=weight) - base_rate)
-    lift = average_precision_score(label, score) - label.mean()
-    found = measures.lift_lower_bound(label, score, group, replicates=50)
-    assert found == pytest.approx(2 * lift - np.quantile(lifts, 0.95), abs=1e-12)
+@given(labelled(), st.integers(2, 70))
+def test_the_curve_is_that_of_scikit_learn_at_fewer_points(rows: Rows, most: int) -> None:
+    """Every point is one of the whole curve; it ends at full recall."""
+    label, score = rows
+    precision, recall, _ = precision_recall_curve(label, score)
+    whole = {(round(float(at), 6), round(float(value), 6)) for at, value in zip(recall, precision, strict=True)}
+    curve = measures.precision_recall(measures.rank(label, score), most)
+    assert {(at, value) for at, value in curve} <= whole
+    assert 1 <= len(curve) <= most
+    assert curve[-1][0] == 1
+    assert all(one[0] < two[0] for one, two in itertools.pairwise(curve))
 
 
-def test_the_lower_bound_tells_skill_from_luck() -> None:
-    """Scores made of noise exceed the base rate by chance, but hardly ever by more than chance explains."""
-    lucky = better = passed = 0
-    for seed in range(60):
-        random = np.random.default_rng(seed)
-        label = (random.random(4000) < 0.02).astype(int)
-        noise, day = random.random(4000), np.arange(4000) // 400
-        lucky += measures.average_precision(measures.rank(label, noise)) > label.mean()
-        passed += measures.lift_lower_bound(label, noise, day, replicates=200) > 0
-        better += measures.lift_lower_bound(label, noise + label * 0.5, day, replicates=200) > 0
-    assert lucky > 25
-    assert passed <= 6
-    assert better == 60
+def test_a_curve_without_positives_is_empty() -> None:
+    """There is nothing to find."""
+    assert measures.precision_recall(measures.rank(np.array([0, 0]), np.array([0.1, 0.2]))) == []
+
+
+@given(labelled(), st.integers(1, 12))
+def test_every_row_is_in_one_bin_and_equal_probabilities_share_one(rows: Rows, bins: int) -> None:
+    """Bins rise, hold all rows and all positives, and their means are those of their rows."""
+    label, score = rows
+    found = measures.calibration(label, score, bins)
+    assert len(found) <= bins
+    assert sum(each.rows for each in found) == len(label)
+    assert sum(each.rows * each.observed for each in found) == pytest.approx(label.sum())
+    assert sum(each.rows * each.predicted for each in found) == pytest.approx(score.sum())
+    assert [each.predicted for each in found] == sorted({each.predicted for each in found})
+    assert len(found) <= len(np.unique(score))
+
+
+def test_bins_are_of_equal_size_where_probabilities_differ() -> None:
+    """A hundred rows in ten bins are ten each."""
+    random = np.random.default_rng(0)
+    found = measures.calibration(random.integers(0, 2, 1000), random.random(1000))
+    assert {each.rows for each in found} == {100}
+
+
+def test_the_calibration_error_is_by_how_much_probabilities_are_off_on_average() -> None:
+    """Half of the rows off by 0.2 and half by 0.1 are 0.15; honest probabilities are hardly off."""
+    probability = np.repeat([0.2, 0.6], 500)
+    label = np.concatenate((np.repeat([1, 0], [200, 300]), np.repeat([1, 0], [250, 250])))
+    bins = measures.calibration(label, probability, 2)
+    assert measures.calibration_error(bins) == pytest.approx(0.15)
+    honest = np.random.default_rng(0).random(100_000)
+    drawn = (np.random.default_rng(1).random(100_000) < honest).astype(int)
+    assert measures.calibration_error(measures.calibration(drawn, honest)) < 0.01
+    assert math.isnan(measures.calibration_error(measures.calibration(label[:0], probability[:0])))

@@ -1,4 +1,4 @@
-"""What `train` and `evaluate` promise, on a real store."""
+"""What `train` promises, on a real store."""
 
 from __future__ import annotations
 
@@ -12,17 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import average_precision_score, roc_auc_score
 
-from integrations.mlflow_store import client, context, one_thread, put_store, run_python, saved, transactions
-from ostinato.artifacts import Model, Verdict
+from integrations.mlflow_store import context, one_thread, put_store, run_python, saved, transactions
 from ostinato.context import running
-from ostinato.errors import ContractError, DataError, MissingPackage, ParameterError
-from ostinato.steps import evaluate, measures, train
-from ostinato.tables import Dataset
-
-FAST = {"max_iter": 15, "max_leaf_nodes": 7}
-FEATURES = ["amount", "risk", "speed", "night"]
+from ostinato.errors import DataError, MissingPackage, ParameterError
+from ostinato.steps import train
+from steps.fitted import FAST, FEATURES, fit, judge, split
 
 
 @pytest.fixture(autouse=True)
@@ -30,26 +25,6 @@ def store(home: Path) -> Iterator[None]:
     put_store(home)
     with one_thread():
         yield
-
-
-def split(table: pd.DataFrame) -> tuple[Dataset, Dataset]:
-    late = table.time >= "2026-01-06"
-    return saved(table[~late], "train"), saved(table[late], "test")
-
-
-def fit(table: pd.DataFrame | Dataset, **options: Any) -> Model:
-    data = table if isinstance(table, Dataset) else saved(table)
-    with running(context("train")):
-        return train(data, **{"options": FAST, **options})
-
-
-def judge(model: Model, test: pd.DataFrame | Dataset, **options: Any) -> Verdict:
-    data = test if isinstance(test, Dataset) else saved(test, "test")
-    with running(context("evaluate")):
-        return evaluate(model, data, **options)
-
-
-# --- train --------------------------------------------------------------------------------------------------------
 
 
 def test_train_logs_a_model_that_knows_what_it_was_trained_on() -> None:
@@ -268,177 +243,3 @@ def test_lightgbm_that_is_not_installed_is_asked_for(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     with pytest.raises(MissingPackage, match=r'pip install "ostinato\[lightgbm\]"'):
         fit(transactions(100), estimator="lightgbm")
-
-
-# --- evaluate -----------------------------------------------------------------------------------------------------
-
-
-def test_evaluate_measures_what_scikit_learn_and_the_handbook_measure() -> None:
-    """The numbers of the verdict, worked out another way from the loaded model."""
-    train_set, test_set = split(transactions())
-    model = fit(train_set)
-    verdict = judge(model, test_set, k=10, review_cost=2.0)
-
-    rows = test_set.to_pandas(order_by=["time", "id"])
-    scores = model.load().predict_proba(rows[FEATURES].astype(float))[:, 1]
-    label = rows.label.to_numpy()
-    days = (rows.time - pd.Timestamp("1970-01-01")).dt.days.to_numpy()
-    by_day = measures.card_precision_at_k(label, scores, days, rows.card.to_numpy(), 10)
-    ranking = measures.rank(label, scores)
-    cost = measures.cheapest(ranking, label, rows.amount.to_numpy(), 2.0)
-    expected = {
-        "rows": len(rows),
-        "positives": label.sum(),
-        "base_rate": label.mean(),
-        "average_precision": average_precision_score(label, scores),
-        "roc_auc": roc_auc_score(label, scores),
-        "recall_at_fpr_0.01": measures.recall_at_false_positive_rate(ranking, 0.01),
-        "card_precision_at_10": np.mean(list(by_day.values())),
-        "cost": cost.cost,
-        "cost_of_doing_nothing": cost.nothing,
-        "cost_saved_share": cost.saved_share,
-        "alerts": cost.alerts,
-    }
-    assert verdict.metrics == pytest.approx(expected)
-    (check,) = verdict.checks
-    assert [day["card_precision"] for day in check["days"]] == list(by_day.values())
-    assert [day["day"] for day in check["days"]] == [f"2026-01-{day:02}" for day in range(6, 11)]
-    assert sum(day["rows"] for day in check["days"]) == len(rows)
-    assert sum(day["positives"] for day in check["days"]) == label.sum()
-
-
-def test_a_model_with_skill_passes_and_says_by_how_much() -> None:
-    """Without a floor it must beat the base rate by more than chance."""
-    train_set, test_set = split(transactions())
-    model = fit(train_set)
-    verdict = judge(model, test_set)
-    (check,) = verdict.checks
-    assert verdict.passed
-    assert check["outcome"] == "pass"
-    assert check["bound"] == verdict.metrics["base_rate"]
-    assert 0 < check["lift_lower_bound"] < check["value"] - check["bound"]
-    assert (verdict.facts["model"], verdict.facts["data"]) == (model.digest, test_set.digest)
-
-
-@pytest.mark.parametrize("entity", ["card", None])
-def test_a_model_that_knows_nothing_fails(entity: str | None) -> None:
-    """Noise ranks by luck."""
-    table = transactions().assign(noise=lambda table: np.random.default_rng(5).random(len(table)))
-    train_set, test_set = split(table)
-    verdict = judge(fit(train_set, features=["noise"]), test_set, entity=entity)
-    assert not verdict.passed
-    assert verdict.checks[0]["outcome"] == "fail"
-
-
-def test_a_floor_is_the_bound_when_it_is_given() -> None:
-    """Just reached is passed, one hair above is not."""
-    train_set, test_set = split(transactions())
-    model = fit(train_set)
-    value = judge(model, test_set).metrics["average_precision"]
-    assert judge(model, test_set, floor=value).passed
-    assert not judge(model, test_set, floor=value + 1e-9).passed
-
-
-@pytest.mark.parametrize("floor", [None, 0.0])
-def test_few_positives_are_not_enough_data(floor: float | None) -> None:
-    """Nine frauds prove nothing, not even a floor."""
-    table = transactions()
-    model = fit(table)
-    frauds = table.index[table.label == 1]
-    verdict = judge(model, table.drop(frauds[9:]), floor=floor)
-    assert not verdict.passed
-    assert verdict.checks[0]["outcome"] == "not-enough-data"
-    assert judge(model, table.drop(frauds[10:]), floor=0.0).passed
-
-
-@pytest.mark.parametrize("kept", ["none", "good", "fraud"])
-def test_a_test_of_one_class_or_none_is_not_enough_data(kept: str) -> None:
-    """What is not defined is left out, and the verdict is strict JSON."""
-    table = transactions()
-    model = fit(table)
-    verdict = judge(model, table[table.label == {"none": 2, "good": 0, "fraud": 1}[kept]])
-    assert not verdict.passed
-    assert verdict.checks[0]["outcome"] == "not-enough-data"
-    assert "roc_auc" not in verdict.metrics
-    json.dumps(verdict.to_json(), allow_nan=False)
-
-
-def test_a_verdict_is_small_strict_json_and_the_same_each_time() -> None:
-    """A year of days does not make it grow: it crosses a step boundary."""
-    table = transactions()
-    table["time"] = pd.Timestamp("2025-01-01") + (table.time - table.time.min()) * 36
-    model = fit(table)
-    verdict = judge(model, table)
-    assert len(verdict.checks[0]["days"]) == 31
-    assert len(json.dumps(verdict.to_json(), allow_nan=False)) < 6000
-    assert judge(model, table.sample(frac=1, random_state=2)).digest == verdict.digest
-
-
-def test_without_card_and_amount_those_measures_are_left_out() -> None:
-    """Not every table has them."""
-    table = transactions().drop(columns=["card", "amount"])
-    verdict = judge(fit(table), table, entity=None, amount=None)
-    assert set(verdict.metrics) == {
-        "rows",
-        "positives",
-        "base_rate",
-        "average_precision",
-        "roc_auc",
-        "recall_at_fpr_0.01",
-    }
-
-
-def test_cards_may_be_text() -> None:
-    """Names sort as numbers do here, so that the precision is the same."""
-    table = transactions()
-    model = fit(table)
-    named = table.assign(card=table.card.map("card {:04}".format))
-    assert judge(model, named).metrics == judge(model, table).metrics
-
-
-def test_metrics_show_in_mlflow_at_the_run_and_at_the_model() -> None:
-    """One run for both steps; the numbers under the names of the verdict."""
-    table = transactions()
-    model = fit(table)
-    verdict = judge(model, table)
-    run = client().get_run(model.facts["mlflow_run"])
-    assert run.data.metrics == pytest.approx(verdict.metrics)
-    assert run.data.tags["ostinato.outcome"] == "pass"
-    logged = client().get_logged_model(model.uri.removeprefix("models:/"))
-    assert {metric.key for metric in logged.metrics} == set(verdict.metrics)
-
-
-@pytest.mark.parametrize(
-    ("change", "options", "error", "said"),
-    [
-        ("drop", {}, DataError, r"has no column 'speed'. "),
-        ("keep", {"entity": "cart"}, DataError, r"'cart'. Did you mean 'card'\?"),
-        ("keep", {"time": "risk"}, DataError, "'risk' of .* is double, not a time"),
-        ("gap", {}, DataError, "1 of 1000 rows of .* have no time|1 of 1,000 rows of .* have no time"),
-        ("keep", {"k": 0}, ParameterError, "k is at least 1"),
-        ("keep", {"false_positive_rate": 1.5}, ParameterError, "a rate from 0 to 1"),
-    ],
-)
-def test_a_test_set_that_does_not_fit_is_refused(
-    change: str, options: dict[str, Any], error: type[Exception], said: str
-) -> None:
-    """Before anything is scored, by the column's name."""
-    table = transactions(1000)
-    model = fit(table)
-    if change == "drop":
-        table = table.drop(columns="speed")
-    if change == "gap":
-        table.loc[3, "time"] = pd.NaT
-    with pytest.raises(error, match=said):
-        judge(model, saved(table, "test"), **options)
-
-
-def test_a_model_that_tells_no_scores_is_refused() -> None:
-    """Classes alone cannot be ranked."""
-    from sklearn.neighbors import KNeighborsRegressor
-
-    table = transactions(300)
-    with running(context("train")):
-        model = Model.of(KNeighborsRegressor().fit(table[["risk"]], table.label), table[["risk"]].head())
-    with pytest.raises(ContractError, match="neither predict_proba nor decision_function"):
-        judge(model, table)

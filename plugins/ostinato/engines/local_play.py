@@ -26,15 +26,17 @@ from ostinato.errors import (
     StepTimedOut,
     UsageError,
 )
-from ostinato.graph import Guard, Node, Options, Pipeline, Step, reference
-from ostinato.outcome import outcome, references
+from ostinato.graph import Guard, Node, Options, Pipeline, Step, reference, seconds
+from ostinato.outcome import outcome
 from ostinato.records import Records, RunRecord, describe_error
 from ostinato.runner import Request, execute, fill, moment, records_of
-from ostinato.workspace import Workspace, write_text
+from ostinato.workspace import Workspace
 
 from .local_worker import Worker, interpreter_of
 
 Listener = Callable[[dict[str, Any]], None]
+Ask = Callable[[dict[str, Any]], dict[str, Any] | None]
+NOBODY = {"granted": False, "by": "nobody", "why": "timed out: there is no terminal to ask at, and no answer was given"}
 LONGEST_BACKOFF = 300.0  # seconds
 LONGEST_CALL = 300.0  # seconds for a question outside the records
 ENDED = ("succeeded", "failed", "skipped", "blocked")
@@ -52,6 +54,10 @@ class Task:
     deadline: float | None = None
     started: float = 0.0
 
+    def argument(self, name: str) -> Any:
+        """What the step is given under a name, or its default."""
+        return self.inputs.get(name, self.node.step.signature.parameters[name].default)
+
 
 @dataclass
 class Play:
@@ -62,11 +68,13 @@ class Play:
     workspace: Workspace
     lock: int
     listener: Listener | None
+    ask: Ask | None = None
     states: dict[str, str] = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)
     items: dict[str, dict[str, Any]] = field(default_factory=dict)  # of a mapped step: results by map key
     missing: dict[str, int] = field(default_factory=dict)  # of a mapped step: items still to end
     waiting: list[Task] = field(default_factory=list)
+    questions: list[Task] = field(default_factory=list)  # that a person is to answer
     busy: dict[Worker, Task] = field(default_factory=dict)
     idle: list[Worker] = field(default_factory=list)
 
@@ -76,6 +84,7 @@ class Play:
 
     def play(self) -> dict[str, Any]:
         self.records.open_run(self.record)
+        self.records.change_run(self.record.run_id, report=None)
         self._say({"event": "run", "run_id": self.record.run_id, "nodes": [n.name for n in self.pipeline.graph.nodes]})
         state, error = "failed", None
         try:
@@ -89,19 +98,24 @@ class Play:
         except OstinatoError as raised:
             error = describe_error(raised)
         finally:
-            self._close_store(state)
-            for worker in [*self.busy, *self.idle]:
+            for worker in self.busy:
                 worker.kill()
             self.records.close_run(self.record.run_id, state, error=error)
-        return self._report()
+            try:
+                result = self._report()
+            finally:
+                for worker in self.idle:
+                    worker.kill()
+        return result
 
     def _report(self) -> dict[str, Any]:
-        place = f"{self.workspace.run_folder(self.record.run_id)}/report.html"
-        self.records.change_run(self.record.run_id, report=place)
+        """Write the run's pages and hand them on; a run whose record names a report is finished with that, too."""
         result = outcome(self.records, self.record.run_id)
-        write_text(place, report.page(result))
+        files = report.written(result, self.workspace.run_folder(self.record.run_id), self.pipeline.__doc__ or "")
+        self._close_store(result, files)
+        self.records.change_run(self.record.run_id, report=files[report.PAGE])
         self._say({"event": "end", "state": result["state"]})
-        return result
+        return {**result, "report": files[report.PAGE]}
 
     def _say(self, event: dict[str, Any]) -> None:
         if self.listener is not None:
@@ -178,18 +192,21 @@ class Play:
             recorded=False,
         )
 
-    def _close_store(self, state: str) -> None:
-        """Tell the model store how the run ended, where it took part."""
-        if any(reference["kind"] == "Model" for reference in references(list(self.results.values()))):
+    def _close_store(self, result: dict[str, Any], files: dict[str, str]) -> None:
+        """Tell the model store how the run ended, where it took part, and hand it the run's pages."""
+        if result["model"] is not None:
+            told = {"state": result["state"], "files": files, "model": result["model"]}
             try:
-                self._call(f"{names('store')['mlflow']}:close_run", {"state": state})
+                self._call(f"{names('store')['mlflow']}:close_run", told)
             except OstinatoError as error:
                 self._say({"event": "log", "step": "", "map_key": "", "message": str(error)})
 
     # the loop
 
     def _loop(self) -> None:
-        while self._advance() or self.waiting or self.busy:
+        while self._advance() or self.waiting or self.busy or self.questions:
+            if self.questions and not self.waiting and not self.busy:  # a person is asked when nothing else is left to do
+                self.waiting.append(self._answered(self.questions.pop(0)))
             self._start()
             self._listen()
 
@@ -223,7 +240,7 @@ class Play:
             self._spread(node)
         else:
             self.states[node.name] = "running"
-            self.waiting.append(Task(node, self._fill(node.inputs)))
+            self._line_up(Task(node, self._fill(node.inputs)))
 
     def _fate(self, node: Node) -> str | None:
         """`blocked` behind a failure, `skipped` where a guard or an input says so, None where it is to run."""
@@ -262,8 +279,26 @@ class Play:
             if str(index) in done:
                 self._item_ended(node)
             else:
-                self.waiting.append(Task(node, {**fixed, node.item: item}, map_key=str(index)))
+                self._line_up(Task(node, {**fixed, node.item: item}, map_key=str(index)))
         return None
+
+    def _line_up(self, task: Task) -> None:
+        if task.node.step.settings.asks and task.argument("required"):
+            self.questions.append(task)
+        else:
+            self.waiting.append(task)
+
+    def _answered(self, task: Task) -> Task:
+        """Wait for a person, with the run's state saying so."""
+        name, run_id = task.node.name, self.record.run_id
+        longest = seconds(task.argument("timeout"))
+        question = {"run_id": run_id, "pipeline": self.record.pipeline, "step": name, "inputs": task.inputs}
+        self.records.write_step(run_id, name, task.map_key, state="waiting", started=time.time())
+        self.records.change_run(run_id, state="waiting")
+        self._enter(name, "waiting", task.map_key)
+        answer = self.ask({**question, "seconds": longest}) if self.ask else dict(NOBODY)
+        self.records.change_run(run_id, state="running")
+        return replace(task, inputs={**task.inputs, "answer": answer})
 
     def _fill(self, spec: Any) -> Any:
         return fill(spec, self.results, self.record.parameters)

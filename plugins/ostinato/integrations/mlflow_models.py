@@ -16,12 +16,14 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ostinato.artifacts import Model, digest_of
 from ostinato.context import Context, current
 from ostinato.errors import ContractError, DataError
 from ostinato.workspace import Workspace, local_path
 
+from . import mlflow_smoke
 from .mlflow_connection import address, connected, without_collecting
 from .mlflow_runs import filterable, place_of, run_of, tagged
 
@@ -76,23 +78,33 @@ def load_model(model: Model) -> Any:
     recorded = model.facts.get("files")
     if recorded is None:
         raise DataError(f"{model.uri} has no digest of its files on record, so it is not loaded.")
-    workspace = current().workspace
-    with connected(workspace) as client, _files(place_of(client, model.uri).location, workspace) as folder:
+    with connected(current().workspace) as client:
         from mlflow.models import Model as Description
 
-        content = _contents(folder)
-        if not content:
-            raise DataError(f"The files of {model.uri} are gone from {folder}.")
-        found, _ = _digest_of(content)
-        if found != recorded:
-            raise DataError(
-                f"The files of {model.uri} are not those that were logged ({found[:19]}…, recorded {recorded[:19]}…), "
-                "so it is not loaded. Train again, or restore the files."
-            )
+        content = verified_files(client, model.uri, recorded)
         with tempfile.TemporaryDirectory() as checked:  # what is parsed is what was checked
             Path(checked, "MLmodel").write_bytes(content["MLmodel"])
             flavor = Description.load(checked).flavors["sklearn"]
         return _skops().loads(content[flavor["pickled_model"]], trusted=flavor["skops_trusted_types"])
+
+
+def verified_files(client: Any, uri: str, recorded: str) -> dict[str, bytes]:
+    """A stored model's files by name, when their digest is the `recorded` one.
+
+    Raises:
+        DataError: there is no such model, or its files are not those that were logged.
+    """
+    with _files(place_of(client, uri).location, current().workspace) as folder:
+        content = contents(folder)
+        if not content:
+            raise DataError(f"The files of {uri} are gone from {folder}.")
+    found, _ = digest_of_files(content)
+    if found != recorded:
+        raise DataError(
+            f"The files of {uri} are not those that were logged ({found[:19]}…, recorded {recorded[:19]}…), "
+            "so it is not loaded. Train again, or restore the files."
+        )
+    return content
 
 
 def _skops() -> Any:
@@ -231,7 +243,7 @@ def _log(
     )
     with tempfile.TemporaryDirectory(dir=context.workspace.scratch()) as folder:
         _describe(Path(folder), begun, estimator, example, stored, types)
-        files, size = _digest_of(_contents(Path(folder)))
+        files, size = digest_of_files(contents(Path(folder)))
         client.set_logged_model_tags(begun.model_id, tagged({"files": files, "size": size}))
         client.log_model_artifacts(begun.model_id, folder)
     client.log_outputs(run.run_id, [LoggedModelOutput(begun.model_id, step=0)])
@@ -276,6 +288,9 @@ def _describe(
     described.model_size_bytes = len(stored)
     described.save(str(folder / "MLmodel"))
     (folder / _MODEL_FILE).write_bytes(stored)
+    if example is not None:
+        smoke = mlflow_smoke.written(example, _predict(estimator, example), _answering(estimator))
+        (folder / mlflow_smoke.FILE).write_text(smoke)
     (folder / "requirements.txt").write_text("\n".join(requirements) + "\n")
     python = platform.python_version()
     _write_yaml(folder / "python_env.yaml", {"python": python, "dependencies": ["-r requirements.txt"]})
@@ -312,7 +327,7 @@ def _files(location: str, workspace: Workspace) -> Iterator[Path]:
     """A model's files on this disk; what had to be downloaded goes away afterwards."""
     from mlflow.artifacts import download_artifacts
 
-    if "://" not in location or location.startswith("file://"):
+    if urlsplit(location).scheme in {"", "file"}:  # a server's own are mlflow-artifacts:/…, with one slash
         yield local_path(location)
         return
     folder = Path(tempfile.mkdtemp(dir=workspace.scratch()))
@@ -322,12 +337,14 @@ def _files(location: str, workspace: Workspace) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _contents(folder: Path) -> dict[str, bytes]:
+def contents(folder: Path) -> dict[str, bytes]:
+    """A model folder's files by name; empty where there is none."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name not in _REWRITTEN)
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def _digest_of(content: Mapping[str, bytes]) -> tuple[str, int]:
+def digest_of_files(content: Mapping[str, bytes]) -> tuple[str, int]:
+    """The digest of a model's files, names included, and their size in bytes."""
     digests = {name: hashlib.sha256(each).hexdigest() for name, each in content.items()}
     return digest_of(digests), sum(len(each) for each in content.values())
 

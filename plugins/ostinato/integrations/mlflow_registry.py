@@ -14,11 +14,32 @@ from ostinato.artifacts import Model
 from ostinato.context import current
 from ostinato.errors import ParameterError
 
-from .mlflow_connection import artifact_root, connected, if_new
+from .mlflow_connection import artifact_root, if_new
+from .mlflow_deployment import deploy, deployed, follow, not_deployed, pinned, serve_command
+from .mlflow_ledger import SUFFIX, append, champion, head, names, patiently, read, sync, versions
 from .mlflow_models import load_model, log_model
 from .mlflow_runs import close_run, filterable, log_metrics, place_of, tagged
 
-__all__ = ["close_run", "load_model", "log_metrics", "log_model", "register"]
+__all__ = [
+    "append",
+    "champion",
+    "close_run",
+    "deploy",
+    "deployed",
+    "follow",
+    "head",
+    "load_model",
+    "log_metrics",
+    "log_model",
+    "names",
+    "not_deployed",
+    "pinned",
+    "read",
+    "register",
+    "serve_command",
+    "sync",
+    "versions",
+]
 
 
 def register(model: Model, name: str, key: str, tags: Mapping[str, str]) -> Model:
@@ -30,25 +51,31 @@ def register(model: Model, name: str, key: str, tags: Mapping[str, str]) -> Mode
         ParameterError: MLflow does not take the name.
         Unavailable: the store does not answer.
     """
-    if not name or set(name) & set("/:'\"%"):
-        raise ParameterError(f"A model's name has no slash, colon, quote or percent sign: not {name!r}.")
+    if not name or set(name) & set("/:'\"%?#") or name.endswith(SUFFIX):
+        raise ParameterError(
+            f"A model's name has no slash, colon, quote, percent sign, question mark or hash, and does not end in "
+            f"{SUFFIX!r}: not {name!r}."
+        )
+    return patiently(lambda client: _registered(client, model, name, key, tags))
+
+
+def _registered(client: Any, model: Model, name: str, key: str, tags: Mapping[str, str]) -> Model:
     context = current()
-    with connected(context.workspace) as client:
-        for found in client.search_model_versions(f"name = '{name}' AND tags.`ostinato.key` = '{filterable(key)}'"):
-            if found.tags["ostinato.model"] == model.digest:
-                return _version(model, found)
-        newest = client.search_model_versions(f"name = '{name}'", max_results=1, order_by=["version_number DESC"])
-        if newest and newest[0].tags.get("ostinato.model") == model.digest:
-            return _version(model, newest[0], unchanged=True)
-        place = place_of(client, model.uri)
-        if_new(client.create_registered_model, name)
-        known = {"key": filterable(key), "run_id": context.run_id, "pipeline": context.pipeline, "model": model.digest}
-        found_by = {"files": model.facts.get("files"), "logged_model": place.model_id}
-        described = tagged({**context.tags, **tags, **known, **found_by})
-        # A registry that is a bare database would look the model up at MLflow's global address: it gets the place.
-        direct = artifact_root(context.workspace) is not None or place.model_id is None
-        source = place.location if direct else f"models:/{place.model_id}"
-        version = client.create_model_version(name, source, place.run_id, tags=described, model_id=place.model_id)
+    for found in client.search_model_versions(f"name = '{name}' AND tags.`ostinato.key` = '{filterable(key)}'"):
+        if found.tags["ostinato.model"] == model.digest:
+            return _version(model, found)
+    newest = client.search_model_versions(f"name = '{name}'", max_results=1, order_by=["version_number DESC"])
+    if newest and newest[0].tags.get("ostinato.model") == model.digest:
+        return _version(model, newest[0], unchanged=True)
+    place = place_of(client, model.uri)
+    if_new(client.create_registered_model, name)
+    known = {"key": filterable(key), "run_id": context.run_id, "pipeline": context.pipeline, "model": model.digest}
+    found_by = {"files": model.facts.get("files"), "logged_model": place.model_id}
+    described = tagged({**context.tags, **tags, **known, **found_by})
+    # A registry that is a bare database would look the model up at MLflow's global address: it gets the place.
+    direct = artifact_root(context.workspace) is not None or place.model_id is None
+    source = place.location if direct else f"models:/{place.model_id}"
+    version = client.create_model_version(name, source, place.run_id, tags=described, model_id=place.model_id)
     return _version(model, version)
 
 

@@ -12,7 +12,8 @@ from urllib.parse import quote
 from ostinato.artifacts import Model
 from ostinato.context import Context, current
 from ostinato.errors import DataError
-from ostinato.workspace import public
+from ostinato.model_card import CARD, shortened
+from ostinato.workspace import public, read_text
 
 from .mlflow_connection import artifact_root, connected, if_new
 
@@ -30,18 +31,25 @@ def log_metrics(values: Mapping[str, float], tags: Mapping[str, str], model: Mod
         client.log_batch(run_id, metrics=metrics, tags=[RunTag(*each) for each in tagged(tags).items()])
 
 
-def close_run(state: str) -> None:
-    """End the MLflow run that stands for the running ostinato run, if there is one.
+def close_run(state: str, files: Mapping[str, str] = {}, model: Model | None = None) -> None:
+    """End the MLflow run that stands for the running ostinato run, if there is one, and put the run's pages into it.
 
     Args:
         state: the run's state (`succeeded`, `failed`, `cancelled`).
+        files: where texts lie that become artifacts of the run, by their names there.
+        model: a version this run made; `model_card.md` among the files becomes its description.
     """
     context = current()
     status = {"succeeded": "FINISHED", "cancelled": "KILLED"}.get(state, "FAILED")
+    texts = {name: read_text(place) for name, place in files.items()}
     with connected(context.workspace) as client:
         experiment = client.get_experiment_by_name(context.pipeline or "ostinato")
         for run in _runs(client, experiment.experiment_id, context.run_id) if experiment is not None else []:
             client.set_terminated(run.info.run_id, status)
+            for name, text in texts.items():
+                client.log_text(run.info.run_id, text, name)
+        if model is not None and "version" in model.facts and not model.facts.get("unchanged") and CARD in texts:
+            client.update_model_version(model.facts["name"], model.facts["version"], shortened(texts[CARD]))
 
 
 def run_of(client: Any, context: Context) -> Any:

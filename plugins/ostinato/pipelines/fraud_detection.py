@@ -1,4 +1,4 @@
-"""Retrain the card-fraud model on fresh transactions; register it only when it is good enough."""
+"""Retrain the card-fraud model on fresh transactions; release it only when it is good enough."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ostinato.graph import pipeline
+from ostinato.steps.approval import approve
 from ostinato.steps.data import TimeUnit, day_after_last_event, load
+from ostinato.steps.deployment import deploy
+from ostinato.steps.evaluation import evaluate
 from ostinato.steps.features import Columns, fraud_features
-from ostinato.steps.models import evaluate, train
-from ostinato.steps.release import register
+from ostinato.steps.models import train
+from ostinato.steps.release import promote, register
 from ostinato.steps.validation import validate
 from ostinato.steps.windows import split_by_time
 from ostinato.tracing import when
@@ -90,10 +93,17 @@ def fraud_detection(
     options: dict[str, Any] = {},  # noqa: B006  (only traced)
     k: int = 100,
     floor: float | None = None,
+    floors: dict[str, float] = {},  # noqa: B006  (only traced)
+    compare: Literal["noninferior", "superior", "none"] = "noninferior",
+    margin: float = 0.01,
+    slices: list[str] = ["amount"],  # noqa: B006  (only traced)
+    approval: bool = False,
+    approval_timeout: str = "24h",
+    target: str | None = "bundle",
     model: str = "fraud_detection",
     seed: int = 7,
 ) -> None:
-    """Retrain the card-fraud model on fresh transactions; register it only when it is good enough.
+    """Retrain the card-fraud model on fresh transactions; release it only when it is good enough.
 
     Args:
         source: the table of transactions: a file, folder, glob, database or URL (see `load`).
@@ -114,6 +124,14 @@ def fraud_detection(
         options: its options.
         k: how many cards a day can be reviewed.
         floor: the least average precision; by default it must be better than the base rate.
+        floors: of other metrics by name, e.g. `-p floors.roc_auc=0.9`; of costs the most.
+        compare: with the champion, on the same rows: "noninferior" (not worse by `margin`), "superior", or "none".
+        margin: how much average precision may be lost to the champion.
+        slices: columns by whose values it must not be worse than the champion either.
+        approval: whether a person must agree before it is promoted.
+        approval_timeout: how long that person has; no answer means no.
+        target: where the champion is deployed: "bundle" (a folder in the workspace that `mlflow models serve` runs), a
+            target of `mlflow.deployments`, or none.
         model: the name it is registered under.
         seed: of all that is random.
     """
@@ -155,6 +173,13 @@ def fraud_detection(
         drop_known=drop_known,
     )
     candidate = train(train_set, estimator=estimator, options=options, seed=seed)
-    verdict = evaluate(candidate, test_set, k=k, floor=floor)
+    verdict = evaluate(
+        candidate, test_set, name=model, k=k, floor=floor, floors=floors, compare=compare, margin=margin, slices=slices
+    )
     with when(verdict.passed):
-        register(candidate, verdict, name=model)
+        version = register(candidate, verdict, name=model, validated=checked)
+        answer = approve(verdict, required=approval, timeout=approval_timeout)
+        with when(answer.granted):
+            promotion = promote(version, verdict, answer)
+            with when(promotion.promoted):
+                deploy(version, promotion, target=target)

@@ -6,20 +6,27 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .approval import approve
     from .data import load
+    from .deployment import deploy
+    from .evaluation import evaluate
     from .features import fraud_features
-    from .models import evaluate, train
-    from .release import register
+    from .models import train
+    from .release import promote, register, rollback
     from .validation import validate, validate_in_place
     from .windows import split_by_time
 
-__all__ = ["evaluate", "fraud_features", "load", "register", "split_by_time", "train", "validate", "validate_in_place"]
+__all__ = ["approve", "deploy", "evaluate", "fraud_features", "load", "promote", "register", "rollback", "split_by_time", "train", "validate", "validate_in_place"]
 
 _PLACES = {
-    "evaluate": "models",
+    "approve": "approval",
+    "deploy": "deployment",
+    "evaluate": "evaluation",
     "fraud_features": "features",
     "load": "data",
+    "promote": "release",
     "register": "release",
+    "rollback": "release",
     "split_by_time": "windows",
     "train": "models",
     "validate": "validation",

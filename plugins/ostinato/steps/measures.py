@@ -7,6 +7,7 @@ without a positive, is NaN.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -136,52 +137,43 @@ def card_precision_at_k(label: Array, score: Array, day: Array, card: Array, k: 
     return precision
 
 
-def lift_lower_bound(
-    label: Array, score: Array, group: Array, *, replicates: int = 500, level: float = 0.05, seed: int = 0
-) -> float:
-    """The lower end of how much average precision exceeds the base rate, by the basic bootstrap.
-
-    Whole groups (days: their rows are not independent) are drawn again with Poisson weights. A positive drawn twice
-    helps itself, so that replicates lie too high: of scores that are pure noise a third would pass by their lower
-    quantile. The basic bootstrap turns the distribution around, and about one in twenty passes.
-
-    Returns:
-        Twice the lift minus the upper `level` quantile of the replicates' lifts.
-    """
+def precision_recall(ranking: Ranking, most: int = 200) -> list[list[float]]:
+    """Recall and precision at falling thresholds: `most` of them at most, from the first found to the last."""
     import numpy as np
 
-    positive = label > 0
-    cuts = np.unique(score[positive])[::-1]
-    group = np.unique(group, return_inverse=True)[1]
-    groups = int(group.max()) + 1 if len(group) else 0
-    if not len(cuts) or positive.all():
-        return NAN
-    # Counts per group at each positive's score are all that is needed: a replicate is a product of small matrices.
-    rows = np.bincount(group, minlength=groups).astype(float)
-    alerts = np.empty((len(cuts), groups))
-    caught = np.empty((len(cuts), groups))
-    for each in range(groups):
-        mine = group == each
-        alerts[:, each] = _at_least(score[mine], cuts)
-        caught[:, each] = _at_least(score[mine & positive], cuts)
-
-    def lifts(weights: Array) -> Array:
-        weights = weights[:, caught[-1] @ weights > 0]
-        found = caught @ weights
-        precision = found / np.maximum(alerts @ weights, 1.0)
-        average: Array = np.sum(np.diff(found, axis=0, prepend=0.0) * precision, axis=0) / found[-1]
-        base_rate: Array = found[-1] / (rows @ weights)
-        return average - base_rate
-
-    drawn = np.random.default_rng(seed).poisson(1.0, (groups, replicates)).astype(float)
-    at_once = max(1, 4_000_000 // len(cuts))  # of a few dozen megabytes
-    drawn_lifts = [lifts(drawn[:, start : start + at_once]) for start in range(0, replicates, at_once)]
-    lift = lifts(np.ones((groups, 1)))[0]
-    return float(2 * lift - np.quantile(np.concatenate(drawn_lifts), 1 - level))
+    if not ranking.positives:
+        return []
+    gained = np.flatnonzero(np.diff(ranking.caught, prepend=0))
+    if len(gained) > most:
+        wanted = np.linspace(ranking.caught[gained[0]], ranking.positives, most)
+        gained = np.unique(gained[np.searchsorted(ranking.caught[gained], wanted)])
+    recall = ranking.caught[gained] / ranking.positives
+    precision = ranking.caught[gained] / ranking.alerts[gained]
+    return [[round(float(at), 6), round(float(value), 6)] for at, value in zip(recall, precision, strict=True)]
 
 
-def _at_least(score: Array, cuts: Array) -> Array:
-    """How many scores are at least each cut."""
+class Bin(NamedTuple):
+    """Rows that were given about the same probability: the one given on average, the share that is positive."""
+
+    predicted: float
+    observed: float
+    rows: int
+
+
+def calibration(label: Array, probability: Array, bins: int = 10) -> list[Bin]:
+    """Rows in bins of equal size by rising probability; rows of equal probability share a bin."""
     import numpy as np
 
-    return len(score) - np.searchsorted(np.sort(score), cuts, side="left")
+    if not len(label):
+        return []
+    edges = np.unique(np.quantile(probability, np.arange(1, bins) / bins, method="lower"))
+    place = np.searchsorted(edges, probability, side="left")
+    rows, found = np.bincount(place), np.unique(place)
+    told, positive = np.bincount(place, probability), np.bincount(place, label)
+    return [Bin(float(told[at] / rows[at]), float(positive[at] / rows[at]), int(rows[at])) for at in found]
+
+
+def calibration_error(bins: Sequence[Bin]) -> float:
+    """By how much probabilities are off, on average over the rows (expected calibration error)."""
+    rows = sum(each.rows for each in bins)
+    return sum(each.rows * abs(each.predicted - each.observed) for each in bins) / rows if rows else NAN
