@@ -110,6 +110,26 @@ def test_racing_runs_of_one_pipeline_that_fail_alike_share_one_thread() -> None:
     )
 
 
+SLOW_RACE = """
+import sys, time
+from ostinato.runner import records_of
+def compose(earlier, count):
+    time.sleep(0.3)
+    return str(count), {"title": str(count)}
+outbox = records_of(sys.argv[1]).outbox
+outbox.open(sys.argv[2], "fraud", "fit: KeyError", compose, key=sys.argv[2], cooldown=60)
+"""
+
+
+def test_racing_incidents_of_one_pipeline_are_opened_one_after_the_other() -> None:
+    """However long each takes: none is composed before the one ahead of it is written."""
+    records().runs()
+    command = [sys.executable, "-c", SLOW_RACE, os.environ["OSTINATO_HOME"]]
+    racers = [subprocess.Popen([*command, run_id]) for run_id in "abcdef"]
+    assert [racer.wait(timeout=60) for racer in racers] == [0] * 6
+    assert titles() == list("123456")
+
+
 def test_fifty_items_that_fail_are_one_message_and_one_update() -> None:
     """The first opens the incident; the end of the run counts them."""
     open_run(nodes="fit")
@@ -186,6 +206,19 @@ def test_resume_failure_and_recovery_are_updates_of_the_same_thread() -> None:
         "Resumed: what did not finish runs again",
         "Recovered: the run has succeeded",
     ]
+    assert {message.thread for message in records().outbox.messages()} == {"r1"}
+
+
+def test_updates_of_a_run_stand_where_its_failure_was_told() -> None:
+    """Also where that is the thread of an earlier run."""
+    for run_id in ("r1", "r2"):
+        open_run(run_id)
+        fail_step(run_id)
+        alerts.failed(records(), run_id)
+    alerts.resumed(records(), "r2")
+    close_run("r2", "succeeded")
+    alerts.ended(records(), "r2")
+    assert titles("r2")[1:] == ["Resumed: what did not finish runs again", "Recovered: the run has succeeded"]
     assert {message.thread for message in records().outbox.messages()} == {"r1"}
 
 
@@ -317,10 +350,10 @@ def test_promotion_and_warnings_of_a_run_share_its_thread() -> None:
 def test_an_incident_and_its_first_message_are_written_together() -> None:
     """Where the message cannot be, there is no incident either, and the next try opens it."""
     open_run()
-    with pytest.raises(ZeroDivisionError):
-        records().outbox.open("r1", "fraud", "fit: X", lambda *_: 1 / 0, key="a")  # type: ignore[arg-type,return-value]
+    records().outbox.post("taken", "r0", "r0", {"title": "earlier"})
+    assert not records().outbox.open("r1", "fraud", "fit: X", lambda *_: ("t", {}), key="taken")
     assert records().outbox.incident("r1") is None
-    assert records().outbox.open("r1", "fraud", "fit: X", lambda *_: ("t", {}), key="a")
+    assert records().outbox.open("r1", "fraud", "fit: X", lambda *_: ("t", {}), key="free")
 
 
 def test_one_delivery_at_a_time_has_a_thread_and_a_dead_one_loses_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,8 @@ import ostinato
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "plugins" / "ostinato"
 VENDORS = (
-    "airflow alembic duckdb fsspec great_expectations jsonschema kfp lightgbm mlflow numpy pandas prefect pyarrow "
-    "pydantic pyspark rich ruamel sklearn skops sqlalchemy torch typer"
+    "airflow alembic apprise duckdb fsspec great_expectations jsonschema kfp lightgbm matplotlib mlflow numpy pandas "
+    "prefect pyarrow pydantic pyspark rich ruamel scipy sklearn skops slack_sdk sqlalchemy torch typer"
 ).split()
 
 
@@ -28,7 +28,7 @@ def modules() -> list[str]:
     """Every module but those that need a vendor wherever they are used: command line, samples, the SQL dialect."""
     found = [path.relative_to(ROOT / "plugins").with_suffix("") for path in PACKAGE.rglob("*.py")]
     names = [".".join(path.parts).removesuffix(".__init__") for path in found]
-    return sorted(name for name in names if not re.search(r"\.cli$|_commands$|\.samples\.|_dialect$", name))
+    return sorted(name for name in names if not re.search(r"\.cli$|\.printing$|_commands$|\.samples\.|_dialect$", name))
 
 
 def loaded_by(code: str) -> set[str]:

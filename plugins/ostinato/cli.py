@@ -13,6 +13,7 @@ import typer
 
 from . import model_commands
 from .errors import OstinatoError, ParameterError, UsageError
+from .printing import print_json, print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,17 +77,6 @@ def _place(uri: str) -> str:
     return uri if is_remote(uri) else str(local_path(uri))
 
 
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False))
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A plain table on stdout: aligned columns, nothing cut, so that it can be piped."""
-    widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
-    for row in (head, *rows):
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
 # --- what there is ----------------------------------------------------------------------------------------------
 
 
@@ -97,8 +87,8 @@ def list_(as_json: AsJson = False) -> None:
 
     found = {name: (find_pipeline(name).__doc__ or "").strip().split("\n")[0] for name in names("pipelines")}
     if as_json:
-        return _print_json({"pipelines": found})
-    return _table(("pipeline", "what it does"), list(found.items()))
+        return print_json({"pipelines": found})
+    return print_table(("pipeline", "what it does"), list(found.items()))
 
 
 @app.command()
@@ -112,13 +102,13 @@ def show(
 
     found = find_pipeline(pipeline)
     if form == "json":
-        return _print_json({**found.graph.to_json(), "parameters": parameters.schema(found)})
+        return print_json({**found.graph.to_json(), "parameters": parameters.schema(found)})
     if form == "mermaid":
         return typer.echo(drawing.mermaid(found.graph))
     if form != "text":
         raise ParameterError(f"There is no format {form!r}: write text, mermaid or json.")
     typer.echo(drawing.text(found.graph) + "\n")
-    _table(("parameter", "default", "type"), _parameter_rows(found))
+    print_table(("parameter", "default", "type"), _parameter_rows(found))
     return None
 
 
@@ -173,7 +163,7 @@ def run(
             result = local_run.run(found, _parameters(parameter or []), as_of=as_of, listener=listener, ask=ask)
     _tell(people, result)
     if as_json:
-        _print_json(result)
+        print_json(result)
     if result["state"] != "succeeded":
         sys.exit(1)
 
@@ -240,13 +230,15 @@ def runs(
     records = records_of(workspace.home)
     if run_id is not None:
         result = outcome(records, run_id)
-        return _print_json(result) if as_json else _show_run(result)
+        return print_json(result) if as_json else _show_run(result)
     found = [outcome(records, run.run_id) for run in records.runs(most=most)]
     if as_json:
-        return _print_json({"runs": found})
+        return print_json({"runs": found})
     if not found:
         return typer.echo("Nothing has run in this workspace yet.")
-    return _table(("run", "pipeline", "state", "started", "seconds", "steps"), [_run_row(result) for result in found])
+    return print_table(
+        ("run", "pipeline", "state", "started", "seconds", "steps"), [_run_row(result) for result in found]
+    )
 
 
 def _run_row(result: Mapping[str, Any]) -> tuple[str, ...]:
@@ -275,7 +267,7 @@ def _show_run(result: Mapping[str, Any]) -> None:
         )
         for step in result["steps"]
     ]
-    _table(("step", "state", "seconds", "CPU s", "peak MB", "attempts"), rows)
+    print_table(("step", "state", "seconds", "CPU s", "peak MB", "attempts"), rows)
     for step in result["steps"]:
         if step.get("error"):
             typer.echo(f"\n{step['name']}: {sentence(step['error'])}")

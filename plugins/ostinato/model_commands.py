@@ -20,6 +20,7 @@ from .context import Context, running
 from .errors import OstinatoError, PermanentError, UnknownName, UsageError
 from .ledger import Entry, Finding, Ledger
 from .markup import number
+from .printing import print_json, print_table
 from .workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Models: the champion, why it is that, promote, roll back, verify.")
@@ -38,11 +39,11 @@ def list_(as_json: AsJson = False) -> None:
     with _store() as store:
         found = {name: (store.read(name), count) for name, count in store.names().items()}
     if as_json:
-        return _print_json({"models": [_summary(each, count) for each, count in found.values()]})
+        return print_json({"models": [_summary(each, count) for each, count in found.values()]})
     if not found:
         return typer.echo("No model is registered in this workspace yet.")
     rows = [_row(each, count) for each, count in found.values()]
-    return _table(("model", "champion", "since", "by", "versions", "alias"), rows)
+    return print_table(("model", "champion", "since", "by", "versions", "alias"), rows)
 
 
 @app.command()
@@ -51,13 +52,11 @@ def history(name: Name, as_json: AsJson = False) -> None:
     with _store() as store:
         found, _ = _known(store, name)
     if as_json:
-        return _print_json(
-            {"name": name, "head": found.head, "entries": [_told(found, each) for each in found.entries]}
-        )
+        return print_json({"name": name, "head": found.head, "entries": [_told(found, each) for each in found.entries]})
     if not found.entries:
         return typer.echo(f"Nothing was promoted yet: the ledger of {name!r} is empty.")
     head = ("entry", "when", "what", "version", "after", "by", "why", "counts")
-    _table(head, [_line(found, entry) for entry in found.entries])
+    print_table(head, [_line(found, entry) for entry in found.entries])
     for place, what in found.broken.items():
         typer.echo(f"entry {place} {what}")
     return None
@@ -72,7 +71,7 @@ def why(name: Name, as_json: AsJson = False) -> None:
     if as_json:
         entry = _told(found, found.effective[-1]) if found.effective else None
         made = _told(found, found.stack[-1]) if found.stack else None
-        return _print_json({**_summary(found, len(versions)), "entry": entry, "promoted": made, "findings": wrong})
+        return print_json({**_summary(found, len(versions)), "entry": entry, "promoted": made, "findings": wrong})
     if not found.effective:
         typer.echo(f"{name} has no champion: " + ("; ".join(wrong) or "nothing was promoted yet") + ".")
         return None
@@ -144,7 +143,7 @@ def verify(
                 typer.echo(f"the alias champion of {each} is set to version {found.champion}", err=True)
             wrong[each], counts[each] = ledger.findings(found, versions), len(found.entries)
     if as_json:
-        _print_json({"findings": {each: [asdict(finding) for finding in listed] for each, listed in wrong.items()}})
+        print_json({"findings": {each: [asdict(finding) for finding in listed] for each, listed in wrong.items()}})
     else:
         _say(wrong, counts)
     if any(wrong.values()):
@@ -320,14 +319,3 @@ def _minute(at: str) -> str:
         return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M")
     except ValueError:
         return at
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False))
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A plain table on stdout: aligned columns."""
-    widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
-    for row in (head, *rows):
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

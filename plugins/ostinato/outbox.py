@@ -112,8 +112,6 @@ class Outbox:
         try:
             with self._engine.begin() as connection:
                 self._pass(connection, queue, run_id)
-                if self._find(connection, run_id) is not None:
-                    return False
                 now = time.time()
                 earlier = self._recent(connection, pipeline, reason, now - cooldown) if reason else None
                 thread = earlier.thread if earlier else run_id
@@ -121,7 +119,7 @@ class Outbox:
                 values = {"run_id": run_id, "thread": thread, "pipeline": pipeline, "reason": reason, "title": title}
                 connection.execute(self._incidents.insert().values(**values, at=now))
                 self._post(connection, key, thread, run_id, body)
-        except sa.exc.IntegrityError:
+        except sa.exc.IntegrityError:  # the run has one
             return False
         return True
 

@@ -45,10 +45,10 @@ def fail_while(obstacle: str) -> int:
 
 
 @step
-def rest(at: str, seconds: float) -> float:
+def rest(at: str, seconds: float) -> str:
     Path(at).touch()
     time.sleep(seconds)
-    return seconds
+    return at
 
 
 @step
@@ -72,9 +72,9 @@ def resting(at: str, seconds: float = 60.0) -> None:
 
 
 @pipeline
-def failing_early(obstacle: str, at: str) -> None:
+def failing_early(obstacle: str, at: str, seconds: float = 3.0) -> None:
     fail_while(obstacle)
-    rest(at, 3.0)
+    rest(rest(at, seconds), 0.0)
 
 
 @pytest.fixture
@@ -170,12 +170,12 @@ def test_none_means_none(home: Path, obstacle: str, monkeypatch: pytest.MonkeyPa
 def test_a_slack_that_hangs_neither_fails_nor_stalls_a_run(slack: Slack, obstacle: str, tmp_path: Path) -> None:
     """The other branch runs on beside it; the end waits ten seconds at most."""
     slack.always = answers.hang(60)
-    result = run(failing_early, obstacle=obstacle, at=str(tmp_path / "at"))
+    result = run(failing_early, obstacle=obstacle, at=str(tmp_path / "at"), seconds=1.0)
     ended = records().run(result["run_id"]).ended or 0
     assert time.time() - ended < 15
     by_name = {one.step: one for one in records().steps(result["run_id"])}
-    assert by_name["rest"].state == "succeeded"
-    assert (by_name["rest"].seconds or 0) < 10
+    assert by_name["rest_2"].state == "succeeded"
+    assert (by_name["rest_2"].started or 0) - (by_name["rest"].ended or 0) < 3
     assert result["state"] == "failed"
 
 

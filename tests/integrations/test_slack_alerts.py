@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -210,7 +209,7 @@ def test_what_does_not_arrive_is_kept_and_sent_later(
     assert send() == 0
     assert slack.posts == []
     assert states() == ["waiting", "waiting"]
-    assert len(slack.requests) <= 2
+    assert len(slack.requests) == (1 if doubtful or "busy" in fault else 2)
     slack.always = None
     later()
     assert send() == 2
@@ -415,12 +414,12 @@ def test_the_client_is_loaded_only_where_it_is_used(slack: Slack, monkeypatch: p
     assert states() == ["delivered"]
 
 
-def test_nothing_of_the_client_reaches_stderr(slack: Slack, capfd: pytest.CaptureFixture[str]) -> None:
+def test_nothing_of_the_client_reaches_stderr(slack: Slack) -> None:
     """It logs what it sends and where to; that is nobody's business."""
-    slack.answers = [slack_answers.page, slack_answers.broken(500), slack_answers.hang(0)]
+    slack.always = slack_answers.page
     tell_failure()
-    for _ in range(4):
-        send()
-    assert capfd.readouterr().err == ""
+    for answer in (slack_answers.page, slack_answers.broken(500), slack_answers.hang(0)):
+        slack.always = answer
+        process = subprocess.run([sys.executable, "-c", DELIVER], capture_output=True, text=True, check=True)
+        assert process.stdout + process.stderr == ""
     assert TOKEN.encode() not in b"".join(slack.requests)
-    assert os.environ["SLACK_BOT_TOKEN"] == TOKEN

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from typing import Any
 
 import pandas as pd
 
 from integrations.mlflow_store import context, saved
+from integrations.moody_model import Moody
 from ostinato.artifacts import Model, Promotion, Verdict
 from ostinato.context import running
 from ostinato.steps import evaluate, register, train
 from ostinato.steps.release import promote
 from ostinato.tables import Dataset
+
+
+class Fickle(Moody):
+    """A model that, in its mood, raises something else each time."""
+
+    def predict_proba(self, rows: Any) -> Any:
+        if os.environ.get("MOOD") == "fickle":
+            raise ValueError(f"no answer {secrets.token_hex(8)}")
+        return super().predict_proba(rows)
+
 
 FAST = {"max_iter": 15, "max_leaf_nodes": 7}
 FEATURES = ["amount", "risk", "speed", "night"]

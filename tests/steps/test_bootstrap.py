@@ -187,16 +187,18 @@ def test_the_interval_is_students_with_the_blocks_that_have_a_positive() -> None
 
 def test_days_and_cards_together_are_never_surer_than_either() -> None:
     """What both have in common is counted once."""
-    random = np.random.default_rng(4)
-    label = (random.random(4000) < 0.05).astype(int)
-    one, two = (label * 0.3 + random.random(4000) for _ in range(2))
-    ways = {"day": np.arange(4000) // 500, "entity": random.integers(0, 300, 4000)}
-    both = bootstrap.resample(label, [one, two], ways)
-    variances = {way: both._variance(way, difference) for way in ("day", "entity", "row")}
-    together = max(variances["day"] + variances["entity"] - variances["row"], variances["day"], variances["entity"])
-    interval = both.interval(0.0, difference, 0.05)
-    assert interval is not None
-    assert interval.high == pytest.approx(stdtrit(7, 0.95) * math.sqrt(together))
+    sums = 0
+    for seed in range(12):
+        label, one, two, day, card = World(0.3, 0.7).draw(np.random.default_rng(seed))
+        both = bootstrap.resample(label, [one, two], {"day": day, "entity": card}, replicates=200)
+        variances = {way: both._variance(way, difference) for way in ("day", "entity", "row")}
+        together = variances["day"] + variances["entity"] - variances["row"]
+        sums += together > max(variances["day"], variances["entity"])
+        interval = both.interval(0.0, difference, 0.05)
+        assert interval is not None
+        widest = max(together, variances["day"], variances["entity"])
+        assert interval.high == pytest.approx(stdtrit(6, 0.95) * math.sqrt(widest))
+    assert 0 < sums < 12
 
 
 def test_positives_of_one_block_tell_nothing() -> None:

@@ -15,14 +15,13 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from integrations.mlflow_store import client, context, one_thread, put_store, saved, transactions
-from integrations.moody_model import Moody
 from ostinato.artifacts import Model, Verdict
 from ostinato.context import running
 from ostinato.errors import ContractError, DataError, ParameterError, Unavailable, is_transient
 from ostinato.ledger import Champion
 from ostinato.steps import evaluate, measures, rivals
 from ostinato.tables import Dataset
-from steps.fitted import FEATURES, crown, fit, judge, split
+from steps.fitted import FEATURES, Fickle, crown, fit, judge, split
 
 
 @pytest.fixture(autouse=True)
@@ -227,7 +226,7 @@ def test_a_model_that_tells_no_scores_is_refused() -> None:
 def moody(train_set: Dataset) -> Model:
     """A champion-to-be whose scores are its first feature, as long as it is in no mood (see `moody_model`)."""
     rows = train_set.to_pandas(["risk", "speed", "label"], order_by=["time", "id"])
-    estimator = Moody().fit(rows[["risk", "speed"]], rows.label)
+    estimator = Fickle().fit(rows[["risk", "speed"]], rows.label)
     with running(context("train")):
         return Model.of(estimator, rows[["risk", "speed"]].head(), window=train_set.facts["time"])
 
@@ -393,6 +392,7 @@ def test_a_champion_whose_files_are_not_there_is_no_measure(
     [
         ("does not load", "cannot be loaded: not today"),
         ("raises", "cannot be scored: division by a bad mood"),
+        ("fickle", "cannot be scored: no answer [0-9a-f]{16}"),
         ("nan", "cannot be scored: version 1 gives .* a score that is no number"),
         ("short", "cannot be scored: version 1 gives scores of shape"),
         ("one column", "cannot be scored: "),

@@ -205,7 +205,9 @@ class Play:
 
     def _loop(self) -> None:
         while self._advance() or self.waiting or self.busy or self.questions:
-            if self.questions and not self.waiting and not self.busy:  # a person is asked when nothing else is left to do
+            if (
+                self.questions and not self.waiting and not self.busy
+            ):  # a person is asked when all else is done
                 self.waiting.append(self._answered(self.questions.pop(0)))
             self._start()
             self._listen()
@@ -329,8 +331,8 @@ class Play:
         return None
 
     def _worker(self, interpreter: str) -> Worker:
-        """A free worker of that interpreter, the one that has imported most; else a new one."""
-        for worker in [each for each in self.idle if each.interpreter == interpreter]:
+        """A free worker of that interpreter, the one that worked last and has most imported; else a new one."""
+        for worker in [each for each in reversed(self.idle) if each.interpreter == interpreter]:
             self.idle.remove(worker)
             if worker.alive:
                 return worker

@@ -16,7 +16,20 @@ if TYPE_CHECKING:
     from .validation import validate, validate_in_place
     from .windows import split_by_time
 
-__all__ = ["approve", "deploy", "evaluate", "fraud_features", "load", "promote", "register", "rollback", "split_by_time", "train", "validate", "validate_in_place"]
+__all__ = [
+    "approve",
+    "deploy",
+    "evaluate",
+    "fraud_features",
+    "load",
+    "promote",
+    "register",
+    "rollback",
+    "split_by_time",
+    "train",
+    "validate",
+    "validate_in_place",
+]
 
 _PLACES = {
     "approve": "approval",
