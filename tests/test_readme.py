@@ -38,7 +38,7 @@ def sh(command: str, folder: Path) -> str:
 def test_every_block_is_of_a_kind_that_is_run_here() -> None:
     """A block nobody runs would rot."""
     assert {kind for kind, _ in BLOCKS} == {"sh", "python"}
-    assert len(SHELL) == 4
+    assert len(SHELL) == 5
     assert len(PYTHON) == 1
 
 
@@ -71,6 +71,9 @@ def test_the_blocks_on_your_own_data_run_one_after_the_other(tmp_path: Path) -> 
     said = sh(SHELL[3], tmp_path)
     assert "suites/transactions.yaml: " in said
     assert said.count("0 of 50,000 rows (0.00%) quarantined") == 2
+    said = sh(SHELL[4], tmp_path)
+    assert "fraud_detection: version 1 is the champion" in said
+    assert "as the ledger says" in said
     shutil.rmtree(tmp_path / ".ostinato")
 
 

@@ -133,29 +133,34 @@ class _Round:
         if not self.outbox.lease(thread, self.name):
             self.done.add(thread)
             return
+        try:
+            if not self._send_all(thread):
+                self.done.add(thread)
+        finally:
+            self.outbox.release(thread, self.name)
+
+    def _send_all(self, thread: str) -> bool:
+        """Whether nothing was left. What another process adds until the lease is given back is seen after that."""
         incident = self.outbox.incident(thread)
         assert incident is not None  # it was written with its first message
         channel = incident.channel or destination(self._run(thread), self.resolve) or _FALLBACK
         tries = 0
-        try:
-            while self.left > 0 and channel not in self.shut and (message := self.outbox.next(thread)):
-                if message.state == "refused" and message.by == this_process():
-                    break
-                if not self._wait(message.not_before - time.time()):
-                    break
-                pause = self._send(message, channel)
-                tries = 0 if pause == 0 else tries + 1
-                if tries > 1 or not self._wait(pause):
-                    self.shut.add(channel)
-        finally:
-            self.done.add(thread)
-            self.outbox.release(thread, self.name)
+        while message := self.outbox.next(thread):
+            if message.state == "refused" and message.by == this_process():
+                return False
+            if self.left <= 0 or channel in self.shut or not self._wait(message.not_before - time.time()):
+                return False
+            pause = self._send(message, channel)
+            tries = 0 if pause == 0 else tries + 1
+            if pause is not None and (tries > 1 or not self._wait(pause)):
+                self.shut.add(channel)
+        return True
 
-    def _send(self, message: Message, channel: str) -> float:
-        """Send a message; 0 where it arrived, else after how many seconds another try may help."""
+    def _send(self, message: Message, channel: str) -> float | None:
+        """Send a message; 0 where it arrived, else after how many seconds another try may help, None where none may."""
         doubtful = message.doubtful or message.state == "sending"
         if not self.outbox.sending(message, self.name):
-            return math.inf
+            return math.inf  # another process has taken over
         try:
             self._bring(message, channel, doubtful)
         except NotNow as error:
@@ -166,7 +171,7 @@ class _Round:
             why = scrub(str(error) if isinstance(error, OstinatoError) else f"{type(error).__name__}: {error}")
             self.outbox.kept(message, why, refused=True, doubtful=doubtful)
             self._complain(channel, f"An alert cannot be sent to {channel}: {why} It is kept, and tried again later.")
-            return math.inf
+            return None
         self.outbox.delivered(message)
         self.arrived += 1
         return 0.0

@@ -163,6 +163,26 @@ def test_a_thread_that_was_deleted_is_followed_by_a_message_that_names_it(slack:
     assert said(slack.posts[-1]).startswith("_fraud failed at fit_")
 
 
+def test_what_slack_finds_wrong_with_blocks_is_sent_as_a_line(slack: Slack) -> None:
+    """A message that can never arrive would hold up all behind it."""
+    slack.answers = [slack_answers.no("invalid_blocks")]
+    tell_failure()
+    tell_resume()
+    assert send() == 2
+    assert slack.posts[0]["text"] == "🔴 fraud failed at fit: No rows before 2026-03-01."
+    assert "blocks" not in slack.posts[0]
+    assert "blocks" in slack.posts[1]
+
+
+def test_a_refused_thread_holds_up_no_other(slack: Slack) -> None:
+    """Each thread has its own queue."""
+    slack.answers = [slack_answers.no("restricted_action")]
+    tell_failure("r1")
+    tell_failure("r2", pipeline="other")
+    assert send() == 1
+    assert "other failed" in said(slack.posts[0])
+
+
 def test_the_pipelines_own_channel_wins(slack: Slack) -> None:
     """`on_failure` is on record with the run."""
     tell_failure(tags={"on_failure": "slack:#risk"})

@@ -125,8 +125,13 @@ class _Teller:
 class Courier:
     """Delivers in the background; `finish` waits for it, and not for long."""
 
-    def __init__(self, records: Records, workspace: Workspace) -> None:
-        self.records, self.workspace = records, workspace
+    def __init__(self, records: Records, workspace: Workspace, seconds: float = LONGEST) -> None:
+        """Make it; nothing is sent yet.
+
+        Args:
+            seconds: the longest that sending, and waiting for it in the end, may take.
+        """
+        self.records, self.workspace, self.seconds = records, workspace, seconds
         self._wanted, self._over = threading.Event(), threading.Event()
         self._until = float("inf")
         self._thread: threading.Thread | None = None
@@ -138,18 +143,18 @@ class Courier:
             self._thread = threading.Thread(target=self._work, name="alerts", daemon=True)
             self._thread.start()
 
-    def finish(self, seconds: float = LONGEST) -> None:
-        """Wait until everything is sent, or so many seconds."""
-        self._until = time.monotonic() + seconds
+    def finish(self) -> None:
+        """Wait until everything is sent, and no longer than it may take."""
+        self._until = time.monotonic() + self.seconds
         self._over.set()
         self._wanted.set()
         if self._thread is not None:
-            self._thread.join(seconds)
+            self._thread.join(self.seconds + 1)
 
     def _work(self) -> None:
         while True:
             self._wanted.wait()
             self._wanted.clear()
-            deliver(self.records, self.workspace, seconds=min(LONGEST, self._until - time.monotonic()))
+            deliver(self.records, self.workspace, seconds=min(self.seconds, self._until - time.monotonic()))
             if self._over.is_set() and not self._wanted.is_set():
                 return

@@ -137,9 +137,9 @@ def tend(home: str | os.PathLike[str] | None = None, seconds: float = 3.0) -> No
     if any(_may_be_dead(workspace, run_id) for run_id in found.running) or found.untold:
         found = _bury(workspace)
     if found.unsent:
-        courier = Courier(records_of(workspace.home), workspace)
+        courier = Courier(records_of(workspace.home), workspace, seconds)
         courier.send()
-        courier.finish(seconds)
+        courier.finish()
 
 
 def bury(home: str) -> list[str]:

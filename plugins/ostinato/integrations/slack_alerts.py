@@ -24,6 +24,7 @@ _CODE = frozenset({"log", "next", "page", "report", "run", "last good run", "ser
 # What Slack says of itself rather than of the message.
 _BUSY = frozenset({"service_unavailable", "request_timeout", "team_added_to_org", "accesslimited"})
 _UNSURE = frozenset({"internal_error", "fatal_error"})
+_NO_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "block_mismatch"})
 _NO_THREAD = frozenset({"thread_not_found", "message_not_found", "invalid_thread_ts", "cannot_reply_to_message"})
 
 
@@ -46,8 +47,8 @@ def send(letter: Letter, resolve: Resolve, seconds: float) -> dict[str, Any]:
     raise ConfigurationError("Neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set.")
 
 
-def _post(letter: Letter, token: str, api: str | None, patience: float) -> dict[str, Any]:
-    """By chat.postMessage."""
+def _post(letter: Letter, token: str, api: str | None, patience: float, *, plain: bool = False) -> dict[str, Any]:
+    """By chat.postMessage; what Slack finds wrong with threads or blocks is sent without them."""
     from slack_sdk import WebClient
     from slack_sdk.errors import SlackApiError
     from slack_sdk.web.base_client import BaseClient
@@ -62,7 +63,7 @@ def _post(letter: Letter, token: str, api: str | None, patience: float) -> dict[
             client.chat_postMessage,
             channel=place.get("channel") or letter.to,
             text=_notification(letter, threaded=bool(thread)),
-            blocks=_blocks(letter, threaded=bool(thread)),
+            blocks=None if plain else _blocks(letter, threaded=bool(thread)),
             parse="none",
             link_names=False,
             unfurl_links=False,
@@ -74,7 +75,9 @@ def _post(letter: Letter, token: str, api: str | None, patience: float) -> dict[
         data = answer.data if isinstance(answer.data, dict) else {}
         reason = str(data.get("error") or "") if data.get("ok") is False else ""
         if thread and reason in _NO_THREAD:
-            return _post(_without_thread(letter), token, api, patience)
+            return _post(_without_thread(letter), token, api, patience, plain=plain)
+        if reason in _NO_BLOCKS and not plain:
+            return _post(letter, token, api, patience, plain=True)
         raise _refused(answer.status_code, answer.headers, reason) from None
     if not isinstance(said.data, dict) or not said.data.get("ts"):
         raise NotNow("Slack's answer cannot be read.", doubtful=True)
