@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -22,9 +23,12 @@ from alert_cases import (
     titles,
     validation,
 )
+from integrations.postgres_server import postgres_server
 from ostinato import alerts
+from ostinato.delivery import deliver
 from ostinato.graph import pipeline
 from ostinato.outbox import LEASE, this_process
+from ostinato.workspace import Workspace
 
 # --- one incident a run -------------------------------------------------------------------------------------------
 
@@ -398,3 +402,31 @@ def test_nothing_of_parameters_and_results_is_told(tmp_path: Path) -> None:
     alerts.ended(records(), "r1")
     assert "Ada" not in texts()
     assert "geheim" not in texts()
+
+
+@pytest.mark.slow
+def test_a_teams_outbox_in_postgresql_is_no_different(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """One incident a run, racing ones in one thread, delivered in order by whoever holds the lease."""
+    with postgres_server() as url:
+        monkeypatch.setenv("OSTINATO_RECORDS", url)
+        monkeypatch.setenv("OSTINATO_ALERTS", "file")
+        try:
+            for run_id in ("r1", "r2"):
+                open_run(run_id)
+                fail_step(run_id)
+            race(["failed", "failed"], "r1", "r2")
+            close_run("r1", "succeeded")
+            alerts.ended(records(), "r1")
+            assert deliver(records(), Workspace.here()) == 3
+            told = [json.loads(line) for line in (home / "alerts.jsonl").read_text().splitlines()]
+            assert [line["title"].split(":")[0] for line in told] == [
+                "fraud failed at fit",
+                "fraud failed at fit again",
+                "Recovered",
+            ]
+            command = [sys.executable, "-c", SLOW_RACE, str(home)]
+            racers = [subprocess.Popen([*command, run_id]) for run_id in "abc"]
+            assert [racer.wait(timeout=60) for racer in racers] == [0] * 3
+            assert titles()[3:] == list("123")
+        finally:
+            records().close()

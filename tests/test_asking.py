@@ -16,7 +16,7 @@ import pytest
 
 from ostinato.asking import described
 
-PIPELINE = '''
+PIPELINE = """
 from ostinato import Verdict, pipeline, step, when
 from ostinato.steps import approve
 
@@ -34,7 +34,7 @@ def asking(wait: str = "1h") -> None:
     approval = approve(judge(), required=True, timeout=wait)
     with when(approval.granted):
         release()
-'''
+"""
 
 
 @pytest.fixture(autouse=True)

@@ -72,8 +72,8 @@ def test_an_unknown_name_gets_the_nearest() -> None:
     """Of its kind."""
     with pytest.raises(UnknownName, match=r"Unknown pipeline 'fraud_detecton'. Did you mean 'fraud_detection'\?"):
         find_pipeline("fraud_detecton")
-    with pytest.raises(UnknownName, match=r"Unknown alert 'slack'. Valid: none"):
-        find("alerts", "slack")
+    with pytest.raises(UnknownName, match=r"Unknown chat 'slack'. Valid: none"):
+        find("chats", "slack")
 
 
 def third_party(folder: Path, name: str, target: str, kind: str = "pipelines") -> None:

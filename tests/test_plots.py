@@ -100,7 +100,7 @@ def test_the_same_evidence_gives_the_same_bytes_in_any_process() -> None:
     """Whatever else the process has drawn, and whatever a user has set."""
     ours = [svg(one) for one in plots(of())]
     code = (
-        "import matplotlib; matplotlib.rcParams.update({'font.size': 30, 'svg.fonttype': 'path', 'axes.labelsize': 30});"
+        "import matplotlib; matplotlib.rcParams.update({'font.size': 30, 'svg.fonttype': 'path'});"
         "from pages import evidence; from ostinato.evidence import Evidence; from ostinato.plots import plots, svg;"
         "print(*[svg(one) for one in plots(Evidence.of(evidence(), {'metrics': {'base_rate': 0.01}}))], sep='\\n')"
     )

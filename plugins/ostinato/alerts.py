@@ -20,6 +20,7 @@ from .outbox import Incident
 from .outcome import outcome, validations
 from .records import Records, RunRecord, StepRecord, day_of, sentence
 from .scrubbing import said, scrub
+from .workspace import is_remote, local_path
 
 COOLDOWN = 3600.0  # seconds
 LONGEST_CAUSE = 600  # characters
@@ -129,8 +130,9 @@ def _tell_promotion(records: Records, run: RunRecord, found: Mapping[str, Any]) 
         return
     back = promotion.get("kind") == "rollback"
     title = f"{promotion['name']}: {'back to ' if back else ''}version {promotion['version']} is the champion"
-    lines: list[Line] = [[("replaced", f"version {promotion['replaced']}")]] if promotion.get("replaced") else []
-    lines += [[("by", str(promotion["who"]))]] if promotion.get("who") else []
+    how = [("replaced", f"version {promotion['replaced']}")] if promotion.get("replaced") else []
+    how += [("by", str(promotion["who"]))] if promotion.get("who") else []
+    lines: list[Line] = [how] if how else []
     if deployment and deployment["deployed"]:
         lines += [[("serves", str(deployment.get("place") or deployment["target"]))]]
     text = [decision(found)] if run.state == "succeeded" else []
@@ -152,7 +154,7 @@ def _tell_warnings(records: Records, run: RunRecord, found: Mapping[str, Any]) -
     if not warnings:
         return
     title = f"{len(warnings)} warning{'s' if len(warnings) > 1 else ''} about the data"
-    pages: list[Line] = [[("page", facts["page"])] for facts in found["validations"] if facts["warnings"]]
+    pages: list[Line] = [[("page", _path(facts["page"]))] for facts in found["validations"] if facts["warnings"]]
     if records.outbox.incident(run.run_id) is None:
         quiet: list[Line] = [*_people(run), *_place(run)]
         _tell(records, run, "warned", "🟡", f"{run.pipeline}: {title}", [], quiet, opens=True)
@@ -265,13 +267,18 @@ def _about(records: Records, run: RunRecord, step: StepRecord | None) -> list[Li
         [("run", run.run_id), ("last good run", last)],
     ]
     page = next((facts["page"] for facts in _pages(step) if facts.get("page")), None)
-    lines += [[("page", page)]] if page else []
+    lines += [[("page", _path(page))]] if page else []
     lines += [[("log", step.log)]] if step and step.log else []
     return [*lines, *_place(run), *_next(run)]
 
 
 def _pages(step: StepRecord | None) -> list[dict[str, Any]]:
     return [reference["facts"] for reference in validations(step)] if step else []
+
+
+def _path(uri: str) -> str:
+    """A page's place as people open it."""
+    return uri if is_remote(uri) else str(local_path(uri))
 
 
 def _people(run: RunRecord) -> list[Line]:

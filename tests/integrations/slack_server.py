@@ -112,6 +112,21 @@ def hang(seconds: float) -> Answer:
     return answer
 
 
+def trickle(seconds: float) -> Answer:
+    """An answer that begins at once and does not end for a while."""
+
+    def answer(to: BaseHTTPRequestHandler) -> None:
+        to.send_response(200)
+        to.send_header("Content-Length", "100000")
+        to.end_headers()
+        for _ in range(int(seconds * 5)):
+            to.wfile.write(b" ")
+            to.wfile.flush()
+            time.sleep(0.2)
+
+    return answer
+
+
 def slowly(seconds: float) -> Answer:
     """The ordinary answer, after a while: the message is shown."""
 

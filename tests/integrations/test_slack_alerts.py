@@ -356,6 +356,7 @@ def test_what_was_left_is_sent_in_order_within_each_thread(slack: Slack) -> None
     for root in slack.roots:
         under = [slack.posts.index(post) for post in slack.replies if post["thread_ts"] == root["ts"]]
         assert len(under) == 3
+        assert said(root).startswith("*🔴")
         assert slack.posts.index(root) < min(under)
 
 
@@ -434,12 +435,16 @@ def test_the_client_is_loaded_only_where_it_is_used(slack: Slack, monkeypatch: p
     assert states() == ["delivered"]
 
 
-def test_nothing_of_the_client_reaches_stderr(slack: Slack) -> None:
-    """It logs what it sends and where to; that is nobody's business."""
-    slack.always = slack_answers.page
+@pytest.mark.parametrize("webhook", [False, True], ids=["bot", "webhook"])
+def test_nothing_of_the_client_reaches_a_log(slack: Slack, monkeypatch: pytest.MonkeyPatch, webhook: bool) -> None:
+    """It would log what it sends and where to: the webhook's address is a secret. Engines log everything."""
+    if webhook:
+        monkeypatch.delenv("SLACK_BOT_TOKEN")
+        monkeypatch.setenv("SLACK_WEBHOOK_URL", slack.webhook)
     tell_failure()
-    for answer in (slack_answers.page, slack_answers.broken(500), slack_answers.hang(0)):
-        slack.always = answer
-        process = subprocess.run([sys.executable, "-c", DELIVER], capture_output=True, text=True, check=True)
+    code = f"import logging; logging.basicConfig(level=logging.DEBUG)\n{DELIVER}"
+    for slack.always in (slack_answers.page, slack_answers.broken(500), slack_answers.hang(0), None):
+        process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert process.stdout + process.stderr == ""
+    assert len(slack.posts) == 1
     assert TOKEN.encode() not in b"".join(slack.requests)

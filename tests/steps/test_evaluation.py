@@ -612,7 +612,7 @@ def test_what_is_said_while_it_runs_tells_both_numbers_and_the_reason(halves: tu
     with running(context("evaluate", run_id="r2", emit=said.append)):
         evaluate(candidate, test_set)
     (line,) = [each["message"] for each in said]
-    assert re.match(r"average precision 0\.\d{3}, champion 0\.\d{3}: fail \(average precision differs from", line)
+    assert re.match(r"average precision 0\.\d{3}, champion 0\.\d{3}: fail \(average precision against version", line)
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,17 @@ def test_bins_are_of_equal_size_where_probabilities_differ() -> None:
     assert {each.rows for each in found} == {100}
 
 
+def test_bins_of_equal_risk_expect_as_many_positives_each() -> None:
+    """Among many harmless rows the few risky ones get most of the bins."""
+    random = np.random.default_rng(5)
+    probability = random.random(20_000) * np.where(random.random(20_000) < 0.01, 1, 0.002)
+    found = measures.calibration((random.random(20_000) < probability).astype(int), probability, weight=probability)
+    expected = [each.predicted * each.rows for each in found]
+    assert len(found) == 10
+    assert max(expected) < 1.5 * min(expected)
+    assert sum(each.rows for each in found) == 20_000
+
+
 def test_the_calibration_error_is_by_how_much_probabilities_are_off_on_average() -> None:
     """Half of the rows off by 0.2 and half by 0.1 are 0.15; honest probabilities are hardly off."""
     probability = np.repeat([0.2, 0.6], 500)

@@ -205,9 +205,7 @@ class Play:
 
     def _loop(self) -> None:
         while self._advance() or self.waiting or self.busy or self.questions:
-            if (
-                self.questions and not self.waiting and not self.busy
-            ):  # a person is asked when all else is done
+            if self.questions and not self.waiting and not self.busy:  # a person is asked when all else is done
                 self.waiting.append(self._answered(self.questions.pop(0)))
             self._start()
             self._listen()

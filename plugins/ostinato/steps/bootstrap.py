@@ -18,14 +18,14 @@ nominal 5 % calls the candidate better in so many percent:
 | cards          | Student's |        4.7 |    24.0 |      5.3 |    11.9 |
 | days and cards | Student's |        1.8 |     3.9 |      2.6 |     3.1 |
 
-It calls as many not worse that are worse by exactly the margin. So `auto` takes
-days and cards together: the variance is that of days and that of cards less that of rows, which is in both (Cameron,
-Gelbach and Miller's two-way clustering), never less than either, and the bound is Student's with as many degrees of
-freedom as the fewer of both have blocks with a positive, less one. Of fewer than five days nothing can be learned about
-days, so then cards alone are drawn, or rows.
+Of candidates that are worse by exactly the margin as many are called not worse. So days and cards are taken together
+(`evaluate`'s block="auto"): the variance is that of days and that of cards less that of rows, which is in both
+(Cameron, Gelbach and Miller's two-way clustering), never less than either; the bound is Student's, its degrees of
+freedom one less than the days or the cards with a positive, whichever are fewer. Of less than five days nothing can be
+learned about days: then cards alone are drawn, or rows, and days that differ go unseen.
 
 **Better than the base rate** is another matter: a positive drawn twice helps itself, so that replicates lie too high,
-and by their lower quantile 9 to 31 % of the scores that are pure noise would pass. The basic bootstrap turns the
+and by their lower quantile 7 to 31 % of the scores that are pure noise would pass. The basic bootstrap turns the
 distribution around. By days alone up to 8 % of the noise that has a level for each card still passes, by the lower
 of the bounds by days and by cards less than 1 %.
 """
@@ -88,7 +88,10 @@ class Resampled:
     blocks: Mapping[str, int]
 
     def interval(self, value: float, statistic: Callable[[Drawn], Array], level: float) -> Interval | None:
-        """Student's interval around a value, `level` off at each end; None where all positives are in one block."""
+        """Student's interval around a difference of average precisions, `level` off at each end.
+
+        None where all positives are in one block.
+        """
         from scipy.special import stdtrit
 
         degrees = min(self.blocks[way] for way in self.ways) - 1
@@ -99,7 +102,7 @@ class Resampled:
         if len(self.ways) > 1:
             variance = max(variance, sum(variances[way] for way in self.ways) - variances["row"])
         off = float(stdtrit(degrees, 1 - level)) * math.sqrt(variance)
-        return Interval(value, value - off, value + off)
+        return Interval(value, max(value - off, -1.0), min(value + off, 1.0))
 
     def _variance(self, way: str, statistic: Callable[[Drawn], Array]) -> float:
         """That of the replicates, enlarged where there are few blocks."""

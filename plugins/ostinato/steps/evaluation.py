@@ -339,7 +339,7 @@ def _curves(models: Mapping[str, Scored | None]) -> dict[str, Any]:
     nothing = known["candidate"].metrics.get("cost_of_doing_nothing")
     return {
         "precision_recall": {name: measures.precision_recall(model.ranking) for name, model in known.items()},
-        "calibration": {name: [each._asdict() for each in model.bins or ()] for name, model in known.items()},
+        "calibration": {name: [each._asdict() for each in model.risks] for name, model in known.items()},
         "costs": costs if nothing is None else {**costs, "nothing": nothing},
     }
 

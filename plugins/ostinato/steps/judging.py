@@ -175,11 +175,12 @@ def _comparison(measured: Measured, rules: Rules) -> Iterator[Check]:
         yield {**check, "outcome": "not-enough-data", "why": why}
     else:
         passed = found.low > bound
-        asked = "to be better" if rules.compare == "superior" else f"to be worse by less than {rules.margin:g}"
-        why = (
-            f"average precision differs from version {opponent.version}'s by {found.value:+.4f} "
-            f"({found.low:+.4f} to {found.high:+.4f}); {'sure' if passed else 'not sure'} {asked}"
-        )
+        if rules.compare == "superior":
+            said = "surely better" if passed else "not surely better"
+        else:
+            said = f"surely not worse by {rules.margin:g}" if passed else f"it may be worse by {rules.margin:g} or more"
+        span = f"{found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
+        why = f"average precision against version {opponent.version}: {span}; {said}"
         outcome = "pass" if passed else "fail"
         yield {**check, "value": found.value, "low": found.low, "high": found.high, "outcome": outcome, "why": why}
 

@@ -160,13 +160,20 @@ class Bin(NamedTuple):
     rows: int
 
 
-def calibration(label: Array, probability: Array, bins: int = 10) -> list[Bin]:
-    """Rows in bins of equal size by rising probability; rows of equal probability share a bin."""
+def calibration(label: Array, probability: Array, bins: int = 10, *, weight: Array | None = None) -> list[Bin]:
+    """Rows in bins of equal weight by rising probability; rows of equal probability share a bin.
+
+    Args:
+        weight: of each row, 1 by default. With the probability itself each bin should hold as many positives, which
+            shows the rare where the many would hide it.
+    """
     import numpy as np
 
     if not len(label):
         return []
-    edges = np.unique(np.quantile(probability, np.arange(1, bins) / bins, method="lower"))
+    order = np.argsort(probability, kind="stable")
+    reached = np.cumsum(np.ones(len(label)) if weight is None else weight[order])
+    edges = np.unique(probability[order][np.searchsorted(reached, reached[-1] * np.arange(1, bins) / bins)])
     place = np.searchsorted(edges, probability, side="left")
     rows, found = np.bincount(place), np.unique(place)
     told, positive = np.bincount(place, probability), np.bincount(place, label)

@@ -114,7 +114,8 @@ def rollback(name: str, *, why: str, to: str | None = None) -> Promotion:
 
 def _check(model: Model, verdict: Verdict, step_name: str) -> None:
     if not verdict.passed:
-        failed = [check["name"] for check in verdict.checks if check["outcome"] != "pass"]
+        decisive = [check for check in verdict.checks if check.get("decisive", True)]
+        failed = [check["name"] for check in decisive if check["outcome"] != "pass"]
         raise ContractError(
             f"{model.uri} did not pass ({', '.join(failed)}); put {step_name} under when(verdict.passed)."
         )

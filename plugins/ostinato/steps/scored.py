@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -86,6 +86,7 @@ class Scored:
     metrics: Mapping[str, float]
     by_day: Mapping[int, float]
     bins: list[measures.Bin] | None
+    risks: Sequence[measures.Bin] = ()  # bins that should hold as many positives each
 
     @classmethod
     def of(cls, scores: Any, rows: Rows, asked: Asked, *, probabilities: bool) -> Scored:
@@ -111,7 +112,8 @@ class Scored:
         if bins:
             metrics["calibration_error"] = measures.calibration_error(bins)
         known = {name: value for name, value in metrics.items() if math.isfinite(value)}
-        return cls(scores, ranking, known, by_day, bins)
+        risks = measures.calibration(rows.label, scores, weight=scores) if probabilities else ()
+        return cls(scores, ranking, known, by_day, bins, risks)
 
     @property
     def own(self) -> dict[str, float]:
