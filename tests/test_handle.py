@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostinato import Dataset, Metrics, Model, Verdict, step
+from ostinato import Approval, Dataset, Deployment, Metrics, Model, Promotion, Verdict, step
 from ostinato.errors import PipelineError
 from ostinato.handle import Handle, bare, fields_of
 from ostinato.runner import dig
@@ -241,7 +241,9 @@ def test_no_unknown_name_is_ever_taken_for_a_part(name: str) -> None:
         getattr(promise(Verdict), name)
 
 
-@pytest.mark.parametrize("kind", [Dataset, Model, Metrics, Verdict], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [Dataset, Model, Metrics, Verdict, Approval, Promotion, Deployment], ids=lambda kind: kind.__name__
+)
 def test_every_part_a_pipeline_may_name_is_in_the_reference(kind: Any) -> None:
     """A part that lies elsewhere would trace and then fail when it runs."""
     facts = {
@@ -249,6 +251,12 @@ def test_every_part_a_pipeline_may_name_is_in_the_reference(kind: Any) -> None:
         "features": ["a"],
         "values": {"auc": 0.5},
         "passed": True,
+        "outcome": "pass",
+        "granted": True,
+        "by": "ada",
+        "why": "fine",
+        "promoted": True,
+        "deployed": True,
         "checks": [],
         "metrics": {"auc": 0.5},
     }

@@ -55,9 +55,12 @@ def test_no_module_needs_a_vendor_to_be_imported() -> None:
 def test_the_public_names_are_these() -> None:
     """`__all__` is the contract."""
     assert sorted(ostinato.__all__) == [
+        "Approval",
         "Dataset",
+        "Deployment",
         "Metrics",
         "Model",
+        "Promotion",
         "Report",
         "Verdict",
         "each",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .artifacts import Metrics, Model, Report, Verdict
+from .artifacts import Approval, Deployment, Metrics, Model, Promotion, Report, Verdict
 from .context import secret
 from .graph import pipeline, step
 from .tables import Dataset
@@ -10,9 +10,12 @@ from .tracing import each, either, otherwise, when
 
 __version__ = "0.1.0"
 __all__ = [
+    "Approval",
     "Dataset",
+    "Deployment",
     "Metrics",
     "Model",
+    "Promotion",
     "Report",
     "Verdict",
     "each",

@@ -843,7 +843,7 @@ def test_a_target_finds_the_workspaces_store_and_mlflow_its_own_again(
     assert (mlflow.get_tracking_uri(), mlflow.get_registry_uri()) == before
     assert not {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"} & os.environ.keys()
     mlflow.set_tracking_uri("sqlite:///elsewhere.db")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI")  # which MLflow has set
+    del os.environ["MLFLOW_TRACKING_URI"]  # which MLflow has set; monkeypatch would bring it back for all later tests
     try:
         deploy(released(2), "little:/here")
         assert mlflow.get_tracking_uri() == "sqlite:///elsewhere.db"
