@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from . import errors
-from .decision import decision
 from .errors import UsageError
 from .graph import Pipeline, seconds
 from .outbox import Incident
@@ -125,7 +124,7 @@ def _tell_recovery(records: Records, run: RunRecord) -> None:
 
 
 def _tell_promotion(records: Records, run: RunRecord, found: Mapping[str, Any]) -> None:
-    promotion, deployment = found["promotion"], found.get("deployment")
+    promotion, deployment = found["promotion"], found["deployment"]
     if not promotion or not promotion["promoted"]:
         return
     back = promotion.get("kind") == "rollback"
@@ -135,7 +134,7 @@ def _tell_promotion(records: Records, run: RunRecord, found: Mapping[str, Any]) 
     lines: list[Line] = [how] if how else []
     if deployment and deployment["deployed"]:
         lines += [[("serves", str(deployment.get("place") or deployment["target"]))]]
-    text = [decision(found)] if run.state == "succeeded" else []
+    text = [str(promotion["why"])] if promotion.get("why") else []
     _tell(
         records,
         run,
