@@ -10,6 +10,7 @@ import itertools
 import logging
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ostinato.context import Resolve
@@ -147,8 +148,6 @@ def _word(text: str) -> str:
 
 
 def _without_thread(letter: Letter) -> Letter:
-    from dataclasses import replace
-
     return replace(letter, place={name: value for name, value in (letter.place or {}).items() if name != "ts"})
 
 
