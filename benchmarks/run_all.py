@@ -214,15 +214,20 @@ def _judgement(found: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _promotion(found: dict[str, Any]) -> list[str]:
-    calm = [(name, f"**{found[name]:.3f}**", "≤ 1") for name in ("promote", "rollback")]
-    raced = [(name.replace("_", " "), found[name]) for name in found if name not in ("promote", "rollback")]
+    calm = {name: f"**{found[name]:.3f}**" for name in ("promote", "rollback")}
+    raced = [(name.replace("_", " "), _told(value)) for name, value in found.items() if name not in calm]
     return [
         "",
         "## Promoting on sqlite, and eight promoters that race",
-        "",
-        *_table(("what", "seconds", "goal"), calm),
+        *_table(("what", "seconds", "goal"), [(name, seconds, "≤ 1") for name, seconds in calm.items()]),
         *_table(("of the race", "found"), raced),
     ]
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.0f} s" if isinstance(value, float) else value
 
 
 def _report(found: dict[str, Any]) -> list[str]:
