@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostinato.evidence import Comparison, Evidence
-from ostinato.plots import MOST_SLICES, Plot, plots, png, svg
+from ostinato.plots import MOST_SLICES, Plot, plots, svg
 from pages import EVIL, UNKNOWN, Page, evidence, one_slice
 
 
@@ -108,7 +108,6 @@ def test_the_same_evidence_gives_the_same_bytes_in_any_process() -> None:
     theirs = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=path, check=True).stdout
     assert theirs.splitlines() == ours
     assert [svg(one) for one in plots(of())] == ours
-    assert [png(one) for one in plots(of())] == [png(one) for one in plots(of())]
 
 
 def test_drawing_leaves_the_settings_as_they_were() -> None:
@@ -117,7 +116,6 @@ def test_drawing_leaves_the_settings_as_they_were() -> None:
 
     before = dict(matplotlib.rcParams)
     svg(plots(of())[0])
-    png(plots(of())[0])
     assert dict(matplotlib.rcParams) == before
     code = (
         "import sys; from pages import evidence; from ostinato.evidence import Evidence;"
@@ -188,11 +186,3 @@ def test_edges_can_be_drawn(found: Evidence) -> None:
     (one,) = plots(found)
     ElementTree.fromstring(svg(one))
     assert one.height <= 70 + 17 * MOST_SLICES
-
-
-def test_a_picture_can_be_sent_as_png() -> None:
-    """Twice as fine as a screen, on white."""
-    drawn = png(plots(of())[0])
-    assert drawn.startswith(b"\x89PNG")
-    assert int.from_bytes(drawn[16:20]) == 720
-    assert b"matplotlib" not in drawn

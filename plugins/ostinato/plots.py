@@ -1,4 +1,4 @@
-"""The plots of a judgement: how candidate and champion compare, as SVG in a page or as PNG in a message.
+"""The plots of a judgement: how candidate and champion compare, as SVG in a page.
 
 Drawn with matplotlib's objects, never with pyplot, under settings of our own that end with the drawing: the same
 evidence gives the same bytes, whatever a user's matplotlibrc says.
@@ -263,20 +263,6 @@ def _figure(plot: Plot) -> Figure:
     axes = figure.subplots()
     plot.draw(axes)
     return figure
-
-
-def png(plot: Plot, scale: float = 2.0) -> bytes:
-    """The plot as a PNG of 360 points' width, at 72 times `scale` dots an inch."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    target = io.BytesIO()
-    with _settings():
-        figure = _figure(plot)
-        figure.set_facecolor("white")
-        figure.set_dpi(72 * scale)
-        canvas: Any = FigureCanvasAgg(figure)
-        canvas.print_png(target, metadata={"Software": None})
-    return target.getvalue()
 
 
 def svg(plot: Plot) -> str:

@@ -126,7 +126,7 @@ def filesystem(url: str) -> tuple[Any, str]:
     import fsspec
 
     try:
-        return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
+        return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]  # fsspec has no types
     except (ImportError, ValueError) as error:
         raise ConfigurationError(f"{url} cannot be opened: {error}") from error
 

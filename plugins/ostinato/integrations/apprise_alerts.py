@@ -16,7 +16,7 @@ from ostinato.errors import ConfigurationError, MissingPackage
 
 
 def send(letter: Letter, resolve: Resolve, seconds: float) -> dict[str, Any]:
-    """Send a letter to every service of the URL.
+    """Send a letter to every service of the URL; Apprise's own time-outs hold, four seconds a service by default.
 
     Raises:
         MissingPackage: Apprise is not installed.

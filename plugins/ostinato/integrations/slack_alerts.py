@@ -135,7 +135,7 @@ def _pause(headers: Mapping[str, Any]) -> float:
     """The seconds of Retry-After; an odd one counts as half a minute, a long one as an hour."""
     given = next((value for name, value in headers.items() if name.lower() == "retry-after"), None)
     try:
-        seconds = float(given if isinstance(given, str) else given[0])  # type: ignore[index]
+        seconds = float(given if isinstance(given, str) else given[0])  # type: ignore[index]  # or TypeError
     except (TypeError, ValueError, IndexError):
         return PAUSE
     return min(seconds, 3600.0) if 0 <= seconds < math.inf else PAUSE

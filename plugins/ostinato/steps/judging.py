@@ -108,7 +108,7 @@ def judge(measured: Measured, rules: Rules) -> list[Check]:
         _ranking(measured, rules),
         *(_floor(measured, name, bound) for name, bound in rules.floors.items()),
         *_comparison(measured, rules),
-        *(_slice(part, measured, rules) for part in measured.parts),
+        *(_slice(part, rules) for part in measured.parts),
         *_calibration(measured, rules),
         *_limit("latency_ms", measured.latency_ms, rules.max_latency_ms, "ms to score a row"),
         *_limit("size_mb", measured.size_mb, rules.max_size_mb, "MB of files"),
@@ -185,7 +185,7 @@ def _comparison(measured: Measured, rules: Rules) -> Iterator[Check]:
         yield {**check, "value": found.value, "low": found.low, "high": found.high, "outcome": outcome, "why": why}
 
 
-def _slice(part: Part, measured: Measured, rules: Rules) -> Check:
+def _slice(part: Part, rules: Rules) -> Check:
     """A slice fails only where there is evidence of harm; where there are few rows nothing is concluded."""
     against = part.champion is not None
     bound = -rules.slice_margin if against else 0.0
