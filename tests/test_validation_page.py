@@ -231,3 +231,13 @@ def test_data_docs_show_names_as_text_and_no_value(data_docs: str) -> None:
     assert "alert(" in data_docs
     assert "geheim" not in data_docs
     assert not re.search(r"<[^>]*\bon\w+\s*=\s*[\"']?alert", data_docs)
+
+
+@pytest.mark.parametrize(
+    "name", ["20261122-235759-2367ad", "99999999999999999999", "manual__2026-03-01T00:00:00+00:00"]
+)
+def test_a_run_may_have_a_name_that_reads_like_a_moment(name: str) -> None:
+    """Great Expectations takes a name of digits for a time, and fails over zones and years that are none."""
+    run = {"run_id": {"run_name": name, "run_time": "2026-03-01T00:00:00+00:00"}}
+    asset = {"active_batch_definition": {"data_asset_name": "payments"}}
+    assert name in gx_validator.data_docs(gx_validator.result_json("payments", [], {**run, **asset}))
