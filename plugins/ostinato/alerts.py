@@ -90,6 +90,13 @@ def ended(records: Records, run_id: str) -> None:
         _tell_warnings(records, run, found)
 
 
+def noted(records: Records, run_id: str, key: str, title: str, text: str) -> None:
+    """Tell what a step has to say, once for each `key`, in the run's thread; where it has none, it opens one."""
+    run = records.run(run_id)
+    lines = [said(text, ours=True)] if text else []
+    _tell(records, run, f"note/{key}", "💬", said(title, ours=True), lines, [*_people(run), *_place(run)], opens=True)
+
+
 # --- what is told -----------------------------------------------------------------------------------------------
 
 
@@ -294,12 +301,16 @@ def _people(run: RunRecord) -> list[Line]:
 
 
 def _place(run: RunRecord) -> list[Line]:
-    return [[("report", run.report)]] if run.report else []
+    report: list[Line] = [[("report", run.report)]] if run.report else []
+    page: list[Line] = [[("see", run.tags["page"])]] if "page" in run.tags else []
+    return [*report, *page]
 
 
 def _next(run: RunRecord) -> list[Line]:
     """The command to write, where one helps."""
-    return [[("next", f"ostinato run --resume {run.run_id}")]] if run.engine == "local" else []
+    if run.engine == "local":
+        return [[("next", f"ostinato run --resume {run.run_id}")]]
+    return [[("next", "clear what failed, and it runs again")]] if run.engine == "airflow" else []
 
 
 def _cooldown() -> float:

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from .errors import UnknownName, UsageError, suggest
-from .graph import Pipeline
+from .graph import DAG_FILE, Pipeline
 
 BUILT_IN: dict[str, dict[str, str]] = {
     "alerts": {
@@ -86,6 +86,8 @@ def _from_file(file: str) -> ModuleType:
     name = f"ostinato_file_{place.stem}_{hashlib.sha256(str(place).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
+    if (known := _dag_file(str(place))) is not None:
+        return known
     if not place.is_file():
         raise UsageError(f"There is no file {place}.")
     spec = importlib.util.spec_from_file_location(name, place)
@@ -101,6 +103,12 @@ def _from_file(file: str) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def _dag_file(place: str) -> ModuleType | None:
+    """The module that Airflow has made of a file: importing it anew would make its DAGs twice."""
+    named = [module for name, module in list(sys.modules.items()) if name.startswith(DAG_FILE)]
+    return next((module for module in named if getattr(module, "__file__", None) == place), None)
 
 
 def find_pipeline(name: str) -> Pipeline[...]:

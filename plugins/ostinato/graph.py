@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 Effect = Literal["none", "idempotent", "once"]
 NodeKind = Literal["step", "either", "map", "collect"]
+DAG_FILE = "unusual_prefix_"  # what Airflow puts before the name of a DAG file's module
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 
@@ -151,9 +152,9 @@ class Step(Generic[P, R]):
 
 
 def reference(function: Callable[..., Any]) -> str:
-    """`module:name`, or `file.py:name` where the module is a script that was run."""
+    """`module:name`, or `file.py:name` where the module is a script that was run, or a DAG file."""
     module = function.__module__
-    if module == "__main__" or module.startswith("ostinato_file_"):
+    if module == "__main__" or module.startswith(("ostinato_file_", DAG_FILE)):
         module = getattr(sys.modules.get(module), "__file__", None) or module
         module = os.path.abspath(module) if module.endswith(".py") else module
     return f"{module}:{function.__qualname__}"

@@ -59,6 +59,17 @@ def schema(pipeline: Pipeline[...]) -> dict[str, Any]:
     return found
 
 
+def check(pipeline: Pipeline[...], given: Mapping[str, Any]) -> None:
+    """Refuse values that `resolve` would refuse; others may come later.
+
+    Raises:
+        ParameterError: as `resolve`, but for what is missing.
+    """
+    _, wrong = _resolved(pipeline, given, partly=True)
+    if wrong:
+        raise ParameterError("\n".join(wrong.values()))
+
+
 def resolve(pipeline: Pipeline[...], given: Mapping[str, Any]) -> dict[str, Any]:
     """All parameters as JSON: the given values checked and coerced, defaults for the rest.
 
@@ -69,6 +80,16 @@ def resolve(pipeline: Pipeline[...], given: Mapping[str, Any]) -> dict[str, Any]
     Raises:
         ParameterError: unknown, missing or ill-typed; all of them at once, with the nearest name.
     """
+    values, wrong = _resolved(pipeline, given)
+    if wrong:
+        raise ParameterError("\n".join(wrong.values()))
+    return values
+
+
+def _resolved(
+    pipeline: Pipeline[...], given: Mapping[str, Any], *, partly: bool = False
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The values, and why some of them were refused, by name; `partly` lets them be missing."""
     import pydantic
 
     adapter = _adapter(pipeline)
@@ -79,12 +100,10 @@ def resolve(pipeline: Pipeline[...], given: Mapping[str, Any]) -> dict[str, Any]
         values = adapter.dump_python(adapter.validate_python(_nested(pipeline, named)), mode="json")
         json.dumps(values, allow_nan=False)
     except pydantic.ValidationError as error:
-        wrong |= _refused(pipeline, error)
+        wrong |= _refused(pipeline, error, partly)
     except ValueError as error:
         raise ParameterError(f"{pipeline.name}: a parameter is not JSON: {error}.") from None
-    if wrong:
-        raise ParameterError("\n".join(wrong.values()))
-    return values
+    return values, wrong
 
 
 def names(pipeline: Pipeline[...]) -> dict[str, Any]:
@@ -207,13 +226,14 @@ def _from_text(text: str, kind: Any) -> Any:
     return text
 
 
-def _refused(pipeline: Pipeline[...], error: Any) -> dict[str, str]:
-    """Why values were refused, by name."""
+def _refused(pipeline: Pipeline[...], error: Any, partly: bool) -> dict[str, str]:
+    """Why values were refused, by name; `partly`: for another reason than that they are missing."""
     wrong = {}
     for problem in error.errors(include_url=False):
         name = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "missing":
-            wrong[name] = f"{pipeline.name} needs {name}: write -p {name}=…"
+            if not partly:
+                wrong[name] = f"{pipeline.name} needs {name}: write -p {name}=…"
         elif problem["type"] == "unexpected_keyword_argument":
             wrong |= _misnamed(pipeline, [name])
         else:

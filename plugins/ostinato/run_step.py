@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .context import from_environment
 from .errors import OstinatoError, UsageError, is_transient
 from .records import describe_error
 from .runner import Request, execute
@@ -106,11 +107,19 @@ def serve() -> int:
         with lock:
             replies.write(line + "\n")
 
-    for line in _requests():
+    lines = _lines()
+
+    def ask(name: str) -> str | None:
+        reply({"event": "secret", "name": name})
+        found: str | None = json.loads(next(lines))["secret"]
+        return found
+
+    for line in lines:
         request = Request(**json.loads(line))
+        resolve = ask if request.secrets == "engine" else from_environment
         with _captured(request.log):
             try:
-                message = {"event": "done", "output": execute(request, emit=reply)}
+                message = {"event": "done", "output": execute(request, emit=reply, resolve=resolve)}
             except (Exception, SystemExit) as error:
                 if not isinstance(error, OstinatoError):
                     _print_traceback()
@@ -125,7 +134,7 @@ def _print_traceback() -> None:
     traceback.print_exc()
 
 
-def _requests() -> Iterator[str]:
+def _lines() -> Iterator[str]:
     """Lines of stdin, read by a thread that ends this process and its children when the parent is gone."""
     import queue
 

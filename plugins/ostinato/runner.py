@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from . import context as running_context
 from .artifacts import Artifact, is_reference
@@ -27,7 +27,7 @@ from .context import Context, Emit, Resolve, from_environment, today
 from .errors import ContractError, ParameterError, UsageError
 from .graph import Effect, Options, Step
 from .handle import bare
-from .records import Records, describe_error
+from .records import Records, RunRecord, day_of, describe_error
 from .workspace import Workspace
 
 LARGEST_RESULT = 8 * 1024  # bytes of JSON that may cross a step boundary
@@ -39,7 +39,7 @@ class Request:
 
     `function` is an import path; `inputs` are literals and references, all promises filled; `as_of` and `day` (the UTC
     day on which the run began) are ISO text; `recorded` False leaves no trace (a question to a function rather than a
-    step).
+    step); `secrets` tells a worker process where to look for them: in its environment, or by asking its engine.
     """
 
     function: str
@@ -58,6 +58,23 @@ class Request:
     tags: Mapping[str, str] = field(default_factory=dict)
     log: str | None = None
     recorded: bool = True
+    secrets: Literal["environment", "engine"] = "environment"
+
+    @classmethod
+    def of(cls, run: RunRecord, home: str, function: str, inputs: Mapping[str, Any], **more: Any) -> Request:
+        """A request that belongs to a run; by default a question, which leaves no trace."""
+        known: dict[str, Any] = {
+            "run_id": run.run_id,
+            "step": function.rpartition(":")[2],
+            "pipeline": run.pipeline,
+            "engine": run.engine,
+            "as_of": run.as_of,
+            "day": day_of(run.started),
+            "parameters": run.parameters,
+            "tags": run.tags,
+            "recorded": False,
+        }
+        return cls(function=function, inputs=inputs, home=home, **{**known, **more})
 
 
 def fill(spec: Any, results: Mapping[str, Any], parameters: Mapping[str, Any]) -> Any:

@@ -120,6 +120,14 @@ def die(value: int) -> int:
 
 
 @step(retries=2, backoff=0.01)
+def die_at_first(value: int) -> int:
+    """Be killed by the machine at the first attempt."""
+    if context.current().attempt < 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+@step(retries=2, backoff=0.01)
 def die_once(marker: str) -> int:
     """Be killed by the machine, the first time."""
     if not Path(marker).exists():
@@ -286,13 +294,32 @@ def fan_out_behind_skip(value: int = 7) -> None:
 
 
 @pipeline
-def approved(required: bool = True, good: bool = True) -> None:
+def approved(required: bool = True, good: bool = True, timeout: str = "24h") -> None:
     """Released when the verdict is a pass and, where it is required, a person agrees."""
     verdict = judge(good)
     with when(verdict.passed):
-        approval = approve(verdict, required=required)
+        approval = approve(verdict, required=required, timeout=timeout)
         with when(approval.granted):
             number(1)
+
+
+@pipeline
+def killed(value: int = 7) -> None:
+    """A step whose process is killed has failed, and blocks what follows."""
+    square(die(value))
+    number(value)
+
+
+@pipeline
+def killed_once(value: int = 7) -> None:
+    """It is tried again."""
+    square(die_at_first(value))
+
+
+@pipeline
+def left_early(value: int = 7) -> None:
+    """A step that calls exit has failed."""
+    square(leave(value))
 
 
 def otherwise_of(flag: bool) -> Any:
@@ -317,6 +344,32 @@ class Story:
     def __str__(self) -> str:
         said = [] if self.answer is None else [self.answer["why"]]
         return "-".join([self.pipeline.name, *(f"{value}" for value in self.given.values()), *said])
+
+
+def worst(states: list[str]) -> str:
+    """A mapped step's state is that of its worst item."""
+    order = ("failed", "running", "pending", "skipped", "succeeded")
+    return min(states, key=order.index)
+
+
+def states_of(result: dict[str, Any]) -> dict[str, str]:
+    """The states of an outcome's steps by name."""
+    found: dict[str, list[str]] = {}
+    for one in result["steps"]:
+        found.setdefault(one["name"], []).append(one["state"])
+    return {name: worst(states) for name, states in found.items()}
+
+
+def output_of(result: dict[str, Any], name: str) -> Any:
+    """What a step of an outcome left."""
+    return next(one["outputs"] for one in result["steps"] if one["name"] == name)
+
+
+def content_of(value: Any) -> Any:
+    """A result without where it lies and who made it: what must be the same on every engine."""
+    if isinstance(value, dict):
+        return {key: content_of(one) for key, one in value.items() if key not in ("uri", "page", "docs", "place")}
+    return [content_of(one) for one in value] if isinstance(value, list) else value
 
 
 def _all(names: str, state: str = "succeeded") -> dict[str, str]:
@@ -372,8 +425,11 @@ STORIES = [
         {**_all("judge approve"), "number": "skipped"},
         answer={"granted": False, "by": "ada", "why": "not-now"},
     ),
-    Story(approved, {**_all("judge approve"), "number": "skipped"}),
+    Story(approved, {**_all("judge approve"), "number": "skipped"}, given={"timeout": "15s"}),
     Story(approved, _all("judge approve number"), given={"required": False}),
     Story(approved, {"judge": "succeeded", **_all("approve number", "skipped")}, given={"good": False}),
+    Story(killed, {"die": "failed", "square": "pending", "number": "succeeded"}, state="failed"),
+    Story(killed_once, _all("die_at_first square"), results={"square": 49}, attempts={"die_at_first": 2}),
+    Story(left_early, {"leave": "failed", "square": "pending"}, state="failed"),
     Story(fan_out_behind_skip, {"is_large": "succeeded", **_all("numbers square collect_square total", "skipped")}),
 ]

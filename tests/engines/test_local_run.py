@@ -15,30 +15,13 @@ from typing import Any
 import pytest
 
 from engines import stories
-from engines.stories import STORIES, Story
+from engines.stories import STORIES, Story, output_of, states_of
 from ostinato import each, pipeline, step, when
 from ostinato.engines.local_run import bury, resume, run
 from ostinato.errors import ParameterError, PipelineError, UnknownName, UsageError
 from ostinato.runner import records_of
 from ostinato.steps import approve
 from ostinato.workspace import Workspace
-
-
-def worst(states: list[str]) -> str:
-    """A mapped step's state is that of its worst item."""
-    order = ("failed", "running", "pending", "skipped", "succeeded")
-    return min(states, key=order.index)
-
-
-def states_of(result: dict[str, Any]) -> dict[str, str]:
-    found: dict[str, list[str]] = {}
-    for one in result["steps"]:
-        found.setdefault(one["name"], []).append(one["state"])
-    return {name: worst(states) for name, states in found.items()}
-
-
-def output_of(result: dict[str, Any], name: str) -> Any:
-    return next(one["outputs"] for one in result["steps"] if one["name"] == name)
 
 
 def is_alive(pid: int) -> bool:

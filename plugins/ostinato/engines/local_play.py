@@ -13,9 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ostinato import report
 from ostinato.artifacts import Artifact, is_reference
-from ostinato.catalog import names
+from ostinato.closing import publish
 from ostinato.drawing import spell
 from ostinato.errors import (
     ContractError,
@@ -27,12 +26,11 @@ from ostinato.errors import (
     UsageError,
 )
 from ostinato.graph import Guard, Node, Options, Pipeline, Step, reference, seconds
-from ostinato.outcome import outcome
 from ostinato.records import Records, RunRecord, describe_error
 from ostinato.runner import Request, execute, fill, moment, records_of
 from ostinato.workspace import Workspace
 
-from .local_worker import Worker, interpreter_of
+from .worker import Worker, exit_of, interpreter_of
 
 Listener = Callable[[dict[str, Any]], None]
 Ask = Callable[[dict[str, Any]], dict[str, Any] | None]
@@ -110,12 +108,14 @@ class Play:
 
     def _report(self) -> dict[str, Any]:
         """Write the run's pages and hand them on; a run whose record names a report is finished with that, too."""
-        result = outcome(self.records, self.record.run_id)
-        files = report.written(result, self.workspace.run_folder(self.record.run_id), self.pipeline.__doc__ or "")
-        self._close_store(result, files)
-        self.records.change_run(self.record.run_id, report=files[report.PAGE])
+
+        def say(message: str) -> None:
+            self._say({"event": "log", "step": "", "map_key": "", "message": message})
+
+        about = self.pipeline.__doc__ or ""
+        result = publish(self.records, self.workspace, self.record.run_id, about, call=self._call, say=say)
         self._say({"event": "end", "state": result["state"]})
-        return {**result, "report": files[report.PAGE]}
+        return result
 
     def _say(self, event: dict[str, Any]) -> None:
         if self.listener is not None:
@@ -160,46 +160,15 @@ class Play:
         """Call a function in a worker, outside the records; raises what it raises."""
         worker = self._worker(interpreter_of(None))
         worker.send(self._question(function, inputs))
-        deadline = time.monotonic() + LONGEST_CALL
-        with selectors.DefaultSelector() as selector:
-            selector.register(worker.output, selectors.EVENT_READ)
-            while selector.select(max(0.0, deadline - time.monotonic())):
-                for event in worker.events():
-                    if event is None:
-                        raise StepLost(f"The process of {function} ended without a word ({_exit(worker.kill())}).")
-                    if event["event"] in ("done", "failed"):
-                        self.idle.append(worker)
-                    if event["event"] == "failed":
-                        raise _raised(event["error"])
-                    if event["event"] == "done":
-                        return event["output"]
-        worker.kill()
-        raise StepTimedOut(f"{function} took longer than {LONGEST_CALL:.0f} seconds.")
+        event = worker.wait(seconds=LONGEST_CALL)
+        self.idle.append(worker)
+        if event["event"] == "failed":
+            raise _raised(event["error"])
+        return event["output"]
 
     def _question(self, function: str, inputs: dict[str, Any]) -> Request:
         """A request that leaves no trace in the records."""
-        return Request(
-            function=function,
-            inputs=inputs,
-            run_id=self.record.run_id,
-            step=function.rpartition(":")[2],
-            home=self.workspace.home,
-            pipeline=self.record.pipeline,
-            as_of=self.record.as_of,
-            day=f"{datetime.fromtimestamp(self.record.started, UTC):%Y-%m-%d}",
-            parameters=self.record.parameters,
-            tags=self.record.tags,
-            recorded=False,
-        )
-
-    def _close_store(self, result: dict[str, Any], files: dict[str, str]) -> None:
-        """Tell the model store how the run ended, where it took part, and hand it the run's pages."""
-        if result["model"] is not None:
-            told = {"state": result["state"], "files": files, "model": result["model"]}
-            try:
-                self._call(f"{names('store')['mlflow']}:close_run", told)
-            except OstinatoError as error:
-                self._say({"event": "log", "step": "", "map_key": "", "message": str(error)})
+        return Request.of(self.record, self.workspace.home, function, inputs)
 
     # the loop
 
@@ -405,7 +374,7 @@ class Play:
     def _kill(self, worker: Worker, task: Task, error: OstinatoError | None) -> None:
         code = worker.kill()
         del self.busy[worker]
-        lost = StepLost(f"The process of {task.node.name!r} ended without a word ({_exit(code)}).")
+        lost = StepLost(f"The process of {task.node.name!r} ended without a word ({exit_of(code)}).")
         self._failed(task, describe_error(error or lost), written=False)
 
     # ends
@@ -491,15 +460,6 @@ def _raised(error: dict[str, Any]) -> OstinatoError:
     """A recorded error as an exception again."""
     kind = {"DataError": DataError, "UnknownName": UsageError}.get(error["type"], PermanentError)
     return kind(error["message"])
-
-
-def _exit(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    with contextlib.suppress(ValueError):
-        name = signal.Signals(-code).name
-        return f"{name}: out of memory?" if name == "SIGKILL" else name
-    return f"signal {-code}"
 
 
 def _span(task: Task) -> str:

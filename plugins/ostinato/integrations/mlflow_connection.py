@@ -15,7 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from ostinato.context import Resolve, current
 from ostinato.errors import ConfigurationError, OstinatoError, Unavailable, is_transient
+from ostinato.scrubbing import is_secret, remember
 from ostinato.workspace import Workspace, public, whole
 
 _ENVIRONMENT = {
@@ -64,6 +66,7 @@ def connected(workspace: Workspace) -> Iterator[Any]:
         Unavailable: it does not answer, or is busy.
         ConfigurationError: its address is wrong, or it lets us not in.
     """
+    _take_over(current().resolve)
     uri = address(workspace)
     try:
         mlflow = import_mlflow()
@@ -76,6 +79,17 @@ def connected(workspace: Workspace) -> Iterator[Any]:
         if ours is None:
             raise
         raise ours from error
+
+
+@functools.lru_cache(maxsize=8)
+def _take_over(resolve: Resolve) -> None:
+    """Put address and credentials that an engine keeps where MLflow looks for them; the environment's own win."""
+    for name in ("URI", "USERNAME", "PASSWORD", "TOKEN"):
+        variable = f"MLFLOW_TRACKING_{name}"
+        if variable not in os.environ and (found := resolve(variable)):
+            if is_secret(variable):
+                remember(found)
+            os.environ[variable] = found
 
 
 @functools.lru_cache(maxsize=8)

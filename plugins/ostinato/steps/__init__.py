@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .alerting import alert
     from .approval import approve
     from .data import load
     from .deployment import deploy
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .windows import split_by_time
 
 __all__ = [
+    "alert",
     "approve",
     "deploy",
     "evaluate",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "alert": "alerting",
     "approve": "approval",
     "deploy": "deployment",
     "evaluate": "evaluation",

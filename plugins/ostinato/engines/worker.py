@@ -1,32 +1,35 @@
-"""A process that runs steps for the local engine, one after the other, and can be killed at any moment."""
+"""A process that runs steps, one after the other, in this or another interpreter, and can be killed at any moment."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import selectors
 import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ostinato.errors import ConfigurationError
+from ostinato.context import Resolve, from_environment
+from ostinato.errors import ConfigurationError, StepLost, StepTimedOut
 from ostinato.runner import Request
 
 
 class Worker:
     """Starts at once; `send` a request, then read `events` whenever its `output` is readable."""
 
-    def __init__(self, interpreter: str, held: int) -> None:
+    def __init__(self, interpreter: str, *held: int) -> None:
         """Start the process.
 
         Args:
             interpreter: the Python to run.
-            held: a file descriptor it keeps open as long as it lives (the run's lock).
+            held: file descriptors it keeps open as long as it lives (the run's lock).
         """
         self.interpreter = interpreter
         self._rest = b""
@@ -35,7 +38,7 @@ class Worker:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            pass_fds=(held,),
+            pass_fds=held,
             start_new_session=True,  # a group of its own: what a step starts is killed with it
             env={**os.environ, "PYTHONPATH": _import_path()},
         )
@@ -50,8 +53,11 @@ class Worker:
 
     def send(self, request: Request) -> None:
         """Hand over the next step; a process that has died shows by the end of its output."""
+        self._tell(asdict(request))
+
+    def _tell(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(BrokenPipeError):
-            self._input.write(json.dumps(asdict(request)).encode() + b"\n")
+            self._input.write(json.dumps(message).encode() + b"\n")
             self._input.flush()
 
     def events(self) -> Iterator[dict[str, Any] | None]:
@@ -68,6 +74,40 @@ class Worker:
             for line in lines:
                 yield json.loads(line)
 
+    def wait(
+        self,
+        hear: Callable[[dict[str, Any]], None] = lambda _: None,
+        *,
+        resolve: Resolve = from_environment,
+        seconds: float | None = None,
+    ) -> dict[str, Any]:
+        """Its last word on what it was sent: the event "done" or "failed".
+
+        Args:
+            hear: hears what it says before.
+            resolve: finds the secrets it asks for.
+            seconds: the longest that may take.
+
+        Raises:
+            StepLost: it has died.
+            StepTimedOut: it took longer, and was killed.
+        """
+        deadline = None if seconds is None else time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.output, selectors.EVENT_READ)
+            while selector.select(None if deadline is None else max(0.0, deadline - time.monotonic())):
+                for event in self.events():
+                    if event is None:
+                        raise StepLost(f"The process ended without a word ({exit_of(self.kill())}).")
+                    if event["event"] in ("done", "failed"):
+                        return event
+                    if event["event"] == "secret":
+                        self._tell({"secret": resolve(event["name"])})
+                    else:
+                        hear(event)
+        self.kill()
+        raise StepTimedOut(f"It took longer than {seconds:.0f} seconds and was killed.")
+
     def kill(self) -> int:
         """End it and everything its step has started; gives the exit code it had or gets."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -77,6 +117,16 @@ class Worker:
             self._input.close()
         self.output.close()
         return code
+
+
+def exit_of(code: int) -> str:
+    """How a process ended, for people."""
+    if code >= 0:
+        return f"exit code {code}"
+    with contextlib.suppress(ValueError):
+        name = signal.Signals(-code).name
+        return f"{name}: out of memory?" if name == "SIGKILL" else name
+    return f"signal {-code}"
 
 
 def interpreter_of(name: str | None) -> str:
