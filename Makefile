@@ -5,13 +5,16 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DO_NOT_TRACK := 1
+# what the caller set up for an Airflow of their own is none of ours
+unexport $(filter AIRFLOW_%,$(.VARIABLES))
 
 VENV := .venv
 BIN := $(VENV)/bin
+AIRFLOW := .venv-airflow
 SAMPLE := .ostinato/sample/transactions
 NEXT := .ostinato/sample/next
 
-.PHONY: help run test lint bench lock clean
+.PHONY: help run airflow test lint bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -21,8 +24,13 @@ run: $(VENV)/.ready $(SAMPLE) $(NEXT) ## a fraud model on sample transactions: t
 	@$(BIN)/python -c 'import datetime as d, sys; now = d.date.fromisoformat(open(sys.argv[1]).read().strip()); \
 	  print(min(now + d.timedelta(7), d.date(2026, 5, 1)))' $(NEXT) > $(NEXT).part && mv $(NEXT).part $(NEXT)
 
-test: lint ## everything once: style, types, layers, all tests
+airflow: $(AIRFLOW)/.ready $(SAMPLE) ## an Airflow on this machine with the ready-made DAGs dropped in
+	@$(AIRFLOW)/bin/python demo/airflow.py
+
+# the second run takes the Airflow tests alone, whatever PYTEST chooses; a choice may leave it nothing to do (5)
+test: lint $(AIRFLOW)/.ready ## everything once: style, types, layers, all tests, with Airflow and without
 	$(BIN)/pytest $(PYTEST)
+	$(AIRFLOW)/bin/pytest -o testpaths=tests/engines $(PYTEST) -m airflow $(if $(PYTEST),|| test $$? -eq 5)
 
 lint: $(VENV)/.ready ## style, types and import layers
 	$(BIN)/ruff check
@@ -34,11 +42,13 @@ bench: $(VENV)/.ready ## measure against hand-written code and write benchmarks/
 	$(BIN)/python benchmarks/run_all.py $(BENCH)
 
 lock: $(VENV)/.ready ## pin and hash requirements/*.txt anew
-	$(BIN)/uv pip compile $(LOCKED) --group dev --extra apprise --extra lightgbm --extra postgres -o requirements/dev.txt pyproject.toml
-	$(BIN)/uv pip compile $(LOCKED) -o requirements/base.txt pyproject.toml
-	echo uv | $(BIN)/uv pip compile $(LOCKED) -o requirements/uv.txt -
+	$(BIN)/uv pip compile $(LOCKED) --upgrade --group dev --extra apprise --extra lightgbm --extra postgres -o requirements/dev.txt pyproject.toml
+	cp requirements/dev.txt requirements/airflow.txt # what both hold stays the same version wherever Airflow allows it
+	$(BIN)/uv pip compile $(LOCKED) --group dev --extra airflow -o requirements/airflow.txt pyproject.toml
+	$(BIN)/uv pip compile $(LOCKED) --upgrade -o requirements/base.txt pyproject.toml
+	echo uv | $(BIN)/uv pip compile $(LOCKED) --upgrade -o requirements/uv.txt -
 
-LOCKED := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
           --no-emit-index-url --no-emit-find-links
 
 clean: ## remove environments and the workspace
@@ -57,4 +67,11 @@ $(VENV)/.ready: requirements/dev.txt requirements/uv.txt pyproject.toml
 	@$(BIN)/python -m pip install -q --require-hashes -r requirements/uv.txt
 	@$(BIN)/uv pip sync -q --compile-bytecode -p $(BIN)/python --require-hashes requirements/dev.txt requirements/uv.txt
 	@$(BIN)/uv pip install -q --no-deps --no-build-isolation -p $(BIN)/python -e .
+	@touch $@
+
+# ostinato is not installed here: Airflow finds it in its plugins folder, as with someone who dropped it in
+$(AIRFLOW)/.ready: requirements/airflow.txt | $(VENV)/.ready
+	@echo "Setting up $(AIRFLOW), once"
+	@test -x $(AIRFLOW)/bin/python || python3 -m venv --without-pip $(AIRFLOW)
+	@$(BIN)/uv pip sync -q --compile-bytecode -p $(AIRFLOW)/bin/python --require-hashes requirements/airflow.txt
 	@touch $@

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import ostinato
+from ostinato import installation
 from ostinato.checks import Finding, check_all
 from ostinato.errors import ConfigurationError, UsageError
 
@@ -23,6 +22,13 @@ def note(text: str = "x") -> str:
 def nightly(source: str = "x") -> None:
     note(source)
 """
+
+
+@pytest.fixture(autouse=True)
+def no_airflow_of_the_callers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies in somebody's plugins folder is not looked at."""
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
+    monkeypatch.delenv("AIRFLOW__CORE__PLUGINS_FOLDER", raising=False)
 
 
 @pytest.fixture
@@ -140,7 +146,7 @@ def test_a_scheduled_pipeline_with_defaults_is_sound(folder: Path) -> None:
 def test_a_folder_without_a_pipeline_or_suite_is_a_problem(folder: Path) -> None:
     """Most likely the wrong folder."""
     (finding,) = found(folder)
-    assert finding == Finding(str(folder), False, "no file in it defines a pipeline or is a suite")
+    assert finding == Finding(str(folder), False, "no file in it defines a pipeline, makes a DAG or is a suite")
 
 
 @pytest.mark.parametrize(
@@ -248,20 +254,56 @@ def test_a_place_that_is_not_there_is_wrong_usage(folder: Path) -> None:
         next(check_all(str(folder / "gone")))
 
 
-def test_two_installations_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that was dropped in and an installed wheel shadow each other."""
-    live = Path(ostinato.__file__).parent
-    other = tmp_path / "plugins" / "ostinato"
-    other.mkdir(parents=True)
-    shutil.copy(live / "graph.py", other)
-    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "plugins")])
-    first = next(check_all())
-    assert not first.ok
-    assert first.message == f"{live} is live, and there is another copy at {other}; remove one."
+def test_the_installation_is_looked_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two copies, a missing ignore file and missing packages are findings of their own."""
+    for name in ("doubled", "unguarded", "unmet"):
+        monkeypatch.setattr(installation, name, lambda name=name: name)
+    findings = [finding for finding in check_all() if not finding.ok]
+    assert findings == [
+        Finding("installation", False, "doubled"),
+        Finding("plugins folder", False, "unguarded"),
+        Finding("requirements", False, "unmet"),
+    ]
 
 
-def test_a_folder_of_the_same_name_is_no_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A workspace or a checkout may be called ostinato."""
-    (tmp_path / "ostinato").mkdir()
-    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
-    assert next(check_all()).ok
+@pytest.fixture
+def without_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Airflow's environment as well."""
+    real = installation.version_of
+    monkeypatch.setattr(installation, "version_of", lambda name: None if "airflow" in name else real(name))
+
+
+DAG = "from ostinato.engines.airflow_dag import to_dag\nraise SystemExit('must not be imported')"
+
+
+@pytest.mark.usefixtures("without_airflow")
+def test_dag_files_are_not_loaded_without_airflow(folder: Path) -> None:
+    """Which is said, and no problem; pipelines beside them are looked at."""
+    (folder / "a.py").write_text(DAG)
+    (folder / "b.py").write_text(GOOD)
+    why = "a DAG file, not loaded: Airflow is not installed here"
+    dag, pipeline = (
+        Finding(f"{folder}/a.py", True, why),
+        Finding(f"{folder}/b.py:nightly", True, "1 steps, 1 parameters"),
+    )
+    assert found(folder) == [pipeline, dag]
+    assert found(folder / "a.py") == [dag]
+
+
+@pytest.mark.usefixtures("without_airflow")
+@pytest.mark.parametrize(
+    ("text", "is_dag"),
+    [
+        ("from ostinato.engines.airflow_dag import to_dag", True),
+        ("import ostinato.engines.airflow_dag as mine", True),
+        ("from ostinato.engines import airflow_dag", True),
+        ("from airflow.sdk import DAG", False),
+        ("# from ostinato.engines.airflow_dag import to_dag", False),
+        ("def f():\n    from ostinato.engines.airflow_dag import to_dag", False),
+        ("from ostinato.engines.airflow_run import record_id", False),
+    ],
+)
+def test_a_dag_file_is_known_by_what_it_imports(text: str, is_dag: bool, folder: Path) -> None:
+    """Others' DAGs are theirs to check."""
+    (folder / "mine.py").write_text(text)
+    assert [finding.ok for finding in found(folder)] == [is_dag]

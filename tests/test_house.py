@@ -15,6 +15,8 @@ import pytest
 from packaging.requirements import Requirement
 
 import ostinato
+from ostinato.catalog import BUILT_IN
+from ostinato.installation import NEEDS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "plugins" / "ostinato"
@@ -25,10 +27,11 @@ VENDORS = (
 
 
 def modules() -> list[str]:
-    """Every module but those that need a vendor wherever they are used: command line, samples, the SQL dialect."""
+    """Every module but those that need a vendor wherever they are used: command line, samples, dialect, Airflow's."""
     found = [path.relative_to(ROOT / "plugins").with_suffix("") for path in PACKAGE.rglob("*.py")]
     names = [".".join(path.parts).removesuffix(".__init__") for path in found]
-    return sorted(name for name in names if not re.search(r"\.cli$|\.printing$|_commands$|\.samples\.|_dialect$", name))
+    bound = r"\.cli$|\.printing$|_commands$|\.samples\.|_dialect$|\.engines\.airflow_"
+    return sorted(name for name in names if not re.search(bound, name))
 
 
 def loaded_by(code: str) -> set[str]:
@@ -113,7 +116,7 @@ def test_every_test_says_in_a_sentence_what_it_shows() -> None:
 def test_every_public_function_of_the_package_has_a_docstring() -> None:
     """What has no underscore is for others to read."""
     silent = []
-    for path in PACKAGE.rglob("*.py"):
+    for path in [*PACKAGE.rglob("*.py"), *(ROOT / "plugins").glob("*.py")]:
         for node in ast.parse(path.read_text()).body:
             if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name.startswith("_"):
                 continue
@@ -143,7 +146,7 @@ def test_nothing_in_the_tree_names_a_machine_or_a_package_index() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("name", ["base", "dev", "uv"])
+@pytest.mark.parametrize("name", ["airflow", "base", "dev", "uv"])
 def test_requirements_are_pinned_and_hashed_and_carry_no_addresses(name: str) -> None:
     """One file an environment; every line a version and its hashes."""
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
@@ -152,15 +155,38 @@ def test_requirements_are_pinned_and_hashed_and_carry_no_addresses(name: str) ->
     assert "://" not in text
 
 
-def test_requirements_satisfy_what_the_package_declares() -> None:
+@pytest.mark.parametrize(("name", "extras"), [("base", []), ("airflow", ["airflow"])])
+def test_requirements_satisfy_what_the_package_declares(name: str, extras: list[str]) -> None:
     """`make lock` was run after the last change of a bound."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    text = (ROOT / "requirements" / "base.txt").read_text()
+    text = (ROOT / "requirements" / f"{name}.txt").read_text()
     pinned = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.MULTILINE))
-    for line in project["dependencies"]:
+    for line in sum((project["optional-dependencies"][extra] for extra in extras), project["dependencies"]):
         wanted = Requirement(line)
         assert wanted.specifier.contains(pinned[wanted.name.lower().replace(".", "-")]), line
         assert any(each.operator in (">=", "==") for each in wanted.specifier), f"{line} has no lower bound"
+
+
+def test_a_dropped_in_folder_knows_what_it_needs() -> None:
+    """It has no metadata; its own list says what pyproject says."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert list(NEEDS) == project["dependencies"]
+    assert all(re.fullmatch(r"[\w.-]+>=[\d.]+(,<[\d.]+)?", need) for need in NEEDS)
+
+
+def test_every_ready_made_pipeline_has_its_dag_file() -> None:
+    """Three lines that Airflow finds: file, variable, pipeline and DAG bear one name, and only ostinato is imported."""
+    files = {path.stem: path.read_text() for path in (ROOT / "dags").glob("*.py")}
+    assert sorted(files) == sorted(BUILT_IN["pipelines"])
+    for name, text in files.items():
+        assert {"dag", "airflow"} <= set(re.findall(r"[a-z]+", text.lower())), name
+        docstring, *imports, last = ast.parse(text).body
+        assert isinstance(docstring, ast.Expr)
+        assert [ast.unparse(line) for line in imports] == [
+            "from ostinato.engines.airflow_dag import to_dag",
+            f"from ostinato.pipelines.{name} import {name} as pipeline",
+        ]
+        assert ast.unparse(last) == f"{name} = to_dag(pipeline)"
 
 
 def test_the_version_is_the_same_everywhere() -> None:
@@ -188,5 +214,5 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     wheel = next(tmp_path.glob("*.whl"))
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     there = {str(path.relative_to(ROOT / "plugins")) for path in PACKAGE.rglob("*") if path.is_file()}
-    assert names == {name for name in there if "__pycache__" not in name}
+    assert names == {"ostinato_airflow_plugin.py", *(name for name in there if "__pycache__" not in name)}
     assert {"ostinato/.airflowignore", "ostinato/py.typed"} <= names

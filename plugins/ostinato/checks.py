@@ -6,17 +6,17 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
-from . import __version__, parameters
+from . import dag_files, installation, parameters
 from .catalog import find_pipeline, names, pipelines_in
 from .errors import OstinatoError, UsageError
 from .graph import Pipeline
 
 SUITES = (".yaml", ".yml")
+_DAG = r"^(from|import)\s+ostinato\.engines\b.*\bairflow_dag\b"
 # What a file must say to be looked at, by how its name ends.
-_SAID = {".py": r"^\s*@(\w+\.)?pipeline\b", **dict.fromkeys(SUITES, r"^\ufeff?[\"']?expectations[\"']?\s*:")}
+_SAID = {".py": rf"^\s*@(\w+\.)?pipeline\b|{_DAG}", **dict.fromkeys(SUITES, r"^\ufeff?[\"']?expectations[\"']?\s*:")}
 _OTHERS = frozenset({"site-packages", "node_modules", "__pycache__"})
 
 
@@ -33,8 +33,7 @@ def check_all(path: str | None = None) -> Iterator[Finding]:
     """The installation, then the pipelines and suites of `path` (a file or folder), or the ready-made pipelines."""
     if path is not None and not Path(path).exists():
         raise UsageError(f"There is no file or folder {path}.")
-    yield _installation()
-    yield _python()
+    yield from _installation()
     if path is None:
         for name in names("pipelines"):
             yield _pipeline(name)
@@ -42,19 +41,14 @@ def check_all(path: str | None = None) -> Iterator[Finding]:
         yield from _files(Path(path))
 
 
-def _installation() -> Finding:
-    """A folder that was dropped in and an installed wheel shadow each other: one must go."""
-    live = str(Path(__file__).parent)
-    copies = {live} | {str(place) for entry in sys.path if (place := Path(entry or ".", "ostinato").resolve()).is_dir()}
-    copies = {copy for copy in copies if Path(copy, "graph.py").exists()}
-    try:
-        installed = f"ostinato {metadata.version('ostinato')}"
-    except metadata.PackageNotFoundError:
-        installed = f"ostinato {__version__}, a folder that was dropped in"
-    if len(copies) > 1:
-        others = ", ".join(sorted(copies - {live}))
-        return Finding("installation", False, f"{live} is live, and there is another copy at {others}; remove one.")
-    return Finding("installation", True, f"{installed} at {live}")
+def _installation() -> Iterator[Finding]:
+    """One copy, shielded from Airflow's plugin search, with all that it needs."""
+    twice = installation.doubled()
+    yield Finding("installation", twice is None, twice or installation.described())
+    yield _python()
+    for subject, problem in (("plugins folder", installation.unguarded()), ("requirements", installation.unmet())):
+        if problem:
+            yield Finding(subject, False, problem)
 
 
 def _python() -> Finding:
@@ -64,19 +58,50 @@ def _python() -> Finding:
 
 def _files(path: Path) -> Iterator[Finding]:
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if _is_ours(file, path))
+    dags = [file for file in files if file.suffix == ".py" and _says(file, _DAG)]
     if not files:
-        yield Finding(str(path), False, "no file in it defines a pipeline or is a suite")
+        yield Finding(str(path), False, "no file in it defines a pipeline, makes a DAG or is a suite")
     for file in files:
-        yield from _suite(file) if file.suffix in SUITES else _pipelines(file)
+        if file not in dags:
+            yield from _suite(file) if file.suffix in SUITES else _pipelines(file)
+    if dags:
+        yield from _dags(dags, path if path.is_dir() else path.parent)
 
 
 def _is_ours(file: Path, folder: Path) -> bool:
-    """Only a file that says @pipeline is imported, or `expectations:` read, and none of an environment's."""
+    """Only a file with @pipeline or to_dag is imported, or `expectations:` read, and none of an environment's."""
     said = _SAID.get(file.suffix)
     folders = file.relative_to(folder).parts
     if said is None or _OTHERS.intersection(folders) or any(part.startswith(".") for part in folders):
         return False
-    return file.is_file() and re.search(said, file.read_text(errors="replace"), re.MULTILINE) is not None
+    return file.is_file() and _says(file, said)
+
+
+def _says(file: Path, pattern: str) -> bool:
+    return re.search(pattern, file.read_text(errors="replace"), re.MULTILINE) is not None
+
+
+def _dags(files: list[Path], folder: Path) -> Iterator[Finding]:
+    """How many DAGs and tasks Airflow finds in each, or the error it would show, at its line."""
+    if installation.version_of(installation.AIRFLOW) is None:
+        why = "a DAG file, not loaded: Airflow is not installed here"
+        yield from (Finding(str(file), True, why) for file in files)
+        return
+    try:
+        for loaded in dag_files.load(files, folder):
+            place = f"{loaded.file}:{loaded.line}" if loaded.line else str(loaded.file)
+            if loaded.error:
+                yield Finding(place, False, loaded.error)
+            elif loaded.tasks:
+                yield Finding(place, True, f"{_count(len(loaded.tasks), 'DAG')}, {_count(sum(loaded.tasks), 'task')}")
+            else:
+                yield Finding(place, False, "makes no DAG that Airflow finds: write name = to_dag(…) at its top level")
+    except RuntimeError as error:
+        yield Finding(str(folder), False, f"Airflow cannot load DAG files here: {error}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _pipelines(file: Path) -> Iterator[Finding]:
@@ -105,7 +130,7 @@ def _suite(file: Path) -> Iterator[Finding]:
     except OstinatoError as error:
         yield Finding(str(file), False, str(error))
     else:
-        yield Finding(str(file), True, f"{rules} rule{'s' if rules > 1 else ''}")
+        yield Finding(str(file), True, _count(rules, "rule"))
 
 
 def _pipeline(name: str) -> Finding:

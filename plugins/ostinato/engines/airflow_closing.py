@@ -15,10 +15,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
-from ostinato import alerts
 from ostinato.catalog import find_pipeline
-from ostinato.closing import publish
-from ostinato.delivery import LONGEST, deliver
 from ostinato.errors import StepLost
 from ostinato.records import Records, RunRecord, describe_error
 from ostinato.runner import Request, execute
@@ -53,11 +50,12 @@ class ReportOperator(OfRun, BaseOperator):
         records.close_run(run.run_id, "failed" if failed else "succeeded")
         with failing_for_good():
             result = self._published(records, run)
-        alerts.ended(records, run.run_id)
-        deliver(records, workspace_here(), resolve=resolve, seconds=LONGEST)
+        _tell("ended", records, run.run_id)
         return str(result["report"])
 
     def _published(self, records: Records, run: RunRecord) -> dict[str, Any]:
+        from ostinato.closing import publish  # here, as in _tell: a DAG file is loaded every half minute
+
         home = workspace_here().home
 
         def call(function: str, inputs: dict[str, Any]) -> Any:
@@ -125,8 +123,7 @@ class StepFailed:
                 error = describe_error(_cause(context.get("exception")))
                 now = time.time()
                 records.write_step(run.run_id, ti.task_id, item, state="failed", started=now, ended=now, error=error)
-            alerts.failed(records, run.run_id, ti.task_id, item)
-            deliver(records, workspace_here(), resolve=resolve, seconds=LONGEST)
+            _tell("failed", records, run.run_id, ti.task_id, item)
 
 
 def _cause(error: BaseException | None) -> BaseException:
@@ -149,8 +146,16 @@ class RunEnded:
                     reason = context.get("reason") or "no reason is known"
                     error = describe_error(StepLost(f"The run was ended by Airflow: {reason}."))
                 records.close_run(run.run_id, self.state, error=error)
-                alerts.ended(records, run.run_id)
-            deliver(records, workspace_here(), resolve=resolve, seconds=_FROM_HOOK)
+                _tell("ended", records, run.run_id, seconds=_FROM_HOOK)
+
+
+def _tell(what: str, records: Records, run_id: str, *more: str, seconds: float = 10.0) -> None:
+    """Write down what is told of a run (`failed`, `ended`), and send it."""
+    from ostinato import alerts
+    from ostinato.delivery import deliver
+
+    getattr(alerts, what)(records, run_id, *more)
+    deliver(records, workspace_here(), resolve=resolve, seconds=seconds)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, Label
+from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, Label, ParamsDict
 
 from ostinato import parameters
 from ostinato.artifacts import Deployment, Promotion
@@ -108,7 +108,6 @@ def to_dag(pipeline: Pipeline[...], *, schedule: Any = _NOT_GIVEN, **more: Any) 
         "schedule": chosen,
         "start_date": START,
         "catchup": False,
-        "params": params_of(pipeline, given),
         "doc_md": _documented(pipeline),
         "tags": {"ostinato", *pipeline.options.tags},
         "max_active_runs": 1 if releases else 16,
@@ -121,6 +120,8 @@ def to_dag(pipeline: Pipeline[...], *, schedule: Any = _NOT_GIVEN, **more: Any) 
     except TypeError as error:
         raise _unknown(pipeline, more, error) from None
     _Tasks(dag, pipeline, told).add()
+    # only now: a task would take a copy of each, which Airflow checks at every parse, task by task
+    dag.params = ParamsDict({**params_of(pipeline, given), **dag.params})
     return dag
 
 
@@ -192,6 +193,8 @@ class _Tasks:
         self.graph: Graph = pipeline.graph
         self.tasks: dict[str, Any] = {}
         self.gates: dict[str, GateOperator] = {}
+        self.lists: dict[str, SpreadOperator] = {}
+        self.known = set(parameters.names(pipeline))
         self.common = {
             "dag": dag,
             "owner": pipeline.options.owner or "airflow",
@@ -253,13 +256,12 @@ class _Tasks:
                 return self.tasks[over["$step"]].output
         name = self._free(f"items_of_{node.name}")
         spread = SpreadOperator(task_id=name, inputs=self._asked(over), spec=over, **self.told, **self.common)
-        self.tasks[name] = spread
+        self.lists[node.name] = spread
         return spread.output
 
     def _collector(self, node: Node) -> CollectOperator:
         mapped = self.graph[node.inputs["items"]["$step"]]
-        spread = next((name for name in self.tasks if name.startswith(f"items_of_{mapped.name}")), None)
-        over = self.tasks[spread].output if spread else self._asked(mapped.over)
+        over = self.lists[mapped.name].output if mapped.name in self.lists else self._asked(mapped.over)
         inputs = {"items": self.tasks[mapped.name].output, "over": over}
         rule: dict[str, Any] = {"trigger_rule": "none_failed"}
         return CollectOperator(task_id=node.name, inputs=inputs, spec=node.inputs, **rule, **self.told, **self.common)
@@ -294,7 +296,7 @@ class _Tasks:
                 return self.tasks[spec["$step"]].output
             if "$parameter" in spec:
                 name = ".".join(str(part) for part in (spec["$parameter"], *spec["path"]))
-                return "{{ params[%r] | tojson }}" % name if name in self.dag.params else None  # noqa: UP031
+                return f"{{{{ params[{name!r}] | tojson }}}}" if name in self.known else None
             return {name: self._asked(one) for name, one in spec.items()}
         return [self._asked(one) for one in spec] if isinstance(spec, list) else None
 
@@ -334,11 +336,14 @@ def _last(tasks: list[Any]) -> list[Any]:
     behind: dict[str, set[str]] = {}
 
     def before(name: str) -> set[str]:
-        """The tasks without which it does not run; a join may do without one of its sides, a collector without items."""
+        """The tasks that it follows for sure: a join may do without a side, a collector without items, and a gate skips
+        what it guards at once.
+        """
         if name not in behind:
             task = known[name]
             ups = task.upstream_task_ids if task.trigger_rule == "all_success" else set()
-            behind[name] = set(ups).union(*(before(up) for up in ups))
+            sure = {up for up in ups if not isinstance(known[up], GateOperator)}
+            behind[name] = sure.union(*(before(up) for up in ups))
         return behind[name]
 
     found = {name for name, task in known.items() if task.is_mapped or not task.downstream_task_ids}

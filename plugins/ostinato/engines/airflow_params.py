@@ -10,6 +10,7 @@ from typing import Any
 from airflow.sdk import Param
 
 from ostinato import parameters
+from ostinato.errors import ParameterError
 from ostinato.graph import Pipeline
 
 _AS_OF = "The moment the run stands for; by default the end of its data interval, else the day on which it runs."
@@ -24,17 +25,41 @@ def params_of(pipeline: Pipeline[...], given: Mapping[str, Any]) -> dict[str, Pa
     schema = parameters.schema(pipeline)
     known = parameters.names(pipeline)
     help_ = described(inspect.getdoc(pipeline.function) or "")
+    values = _values(pipeline, given)
     found = {}
     for name in known:
         if any(other.startswith(f"{name}.") for other in known):
             continue  # a group is shown by its members
         group = name.rpartition(".")[0]
         form = {**_schema_of(schema, name), **({"section": group} if group else {}), "title": name}
-        value = parameters.default(pipeline, name) if name not in given else given[name]
+        value = values.get(name, parameters.default(pipeline, name))
         first = help_.get(name) or help_.get(name.partition(".")[0])
         default = {} if value is parameters.MISSING else {"default": value}
         found[name] = Param(**default, description=first, **form)
     found["as_of"] = Param(None, description=_AS_OF, type=["null", "string"], format="date", title="as of")
+    return found
+
+
+def _values(pipeline: Pipeline[...], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the form shows: values as the pipeline takes them, text for a number as the number, where none is missing."""
+    try:
+        return flat(pipeline, parameters.resolve(pipeline, given))
+    except ParameterError:
+        return flat(pipeline, given)
+
+
+def flat(pipeline: Pipeline[...], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as JSON by dotted names, in place of a group its members; what is said of a member alone wins."""
+    import pydantic_core
+
+    groups = {name.rpartition(".")[0] for name in parameters.names(pipeline)}
+    found: dict[str, Any] = {}
+    for name in sorted(values, key=lambda name: name.count(".")):
+        value = pydantic_core.to_jsonable_python(values[name])
+        if name in groups and isinstance(value, Mapping):
+            found |= flat(pipeline, {f"{name}.{member}": one for member, one in value.items()})
+        else:
+            found[name] = value
     return found
 
 

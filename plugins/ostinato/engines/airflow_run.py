@@ -12,14 +12,15 @@ from typing import Any
 
 from airflow.sdk import conf
 
-from ostinato import alerts, parameters
+from ostinato import parameters
 from ostinato.catalog import find_pipeline
 from ostinato.errors import ParameterError, UnknownName
 from ostinato.graph import Pipeline
-from ostinato.provenance import tags
 from ostinato.records import Records, RunRecord
 from ostinato.runner import moment, records_of
 from ostinato.workspace import Workspace
+
+from .airflow_params import flat
 
 ENDED = ("succeeded", "failed", "cancelled")
 
@@ -70,6 +71,8 @@ def opened(
         records.open_run(_record(context, name, found, values, as_of))
         record = records.run(name)  # that of whichever task was first
     if reopen and record.state in ENDED:
+        from ostinato import alerts  # only now: a DAG file, which loads this one, is loaded every half minute
+
         records.open_run(record)
         alerts.resumed(records, name)
     if error := wrong or odd:
@@ -80,6 +83,9 @@ def opened(
 def _record(
     context: Mapping[str, Any], name: str, pipeline: Pipeline[...] | None, values: dict[str, Any], as_of: datetime
 ) -> RunRecord:
+    from ostinato import alerts
+    from ostinato.provenance import tags
+
     run, dag = context["dag_run"], context["dag"]
     told = {"dag_id": run.dag_id, "dag_run_id": run.run_id, "page": page_of(run.dag_id, run.run_id)}
     told |= {"backfill": "true"} if run.run_type == "backfill" else {}
@@ -125,7 +131,7 @@ def _parameters(
     if pipeline is None:
         return asked, None
     try:
-        return parameters.resolve(pipeline, {**given, **asked}), None
+        return parameters.resolve(pipeline, {**flat(pipeline, given), **flat(pipeline, asked)}), None
     except ParameterError as error:
         return asked, error
 
