@@ -38,7 +38,7 @@ lint: $(VENV)/.ready ## style, types and import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/.ready ## measure against hand-written code and write benchmarks/RESULTS.md
+bench: $(VENV)/.ready $(AIRFLOW)/.ready ## measure against hand-written code and write benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run_all.py $(BENCH)
 
 lock: $(VENV)/.ready ## pin and hash requirements/*.txt anew
