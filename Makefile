@@ -44,7 +44,7 @@ bench: $(VENV)/.ready $(AIRFLOW)/.ready ## measure against hand-written code and
 lock: $(VENV)/.ready ## pin and hash requirements/*.txt anew
 	$(BIN)/uv pip compile $(LOCKED) --upgrade --group dev --extra apprise --extra lightgbm --extra postgres -o requirements/dev.txt pyproject.toml
 	cp requirements/dev.txt requirements/airflow.txt # what both hold stays the same version wherever Airflow allows it
-	$(BIN)/uv pip compile $(LOCKED) --group dev --extra airflow -o requirements/airflow.txt pyproject.toml
+	$(BIN)/uv pip compile $(LOCKED) --group dev --extra airflow --extra postgres -o requirements/airflow.txt pyproject.toml
 	$(BIN)/uv pip compile $(LOCKED) --upgrade -o requirements/base.txt pyproject.toml
 	echo uv | $(BIN)/uv pip compile $(LOCKED) --upgrade -o requirements/uv.txt -
 

@@ -20,8 +20,12 @@ import pytest
 
 
 @contextmanager
-def postgres_server() -> Iterator[str]:
-    """The SQLAlchemy URL of an empty database in the C locale and UTC; the test is skipped where none can be."""
+def postgres_server(connections: int = 20) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty database in the C locale and UTC; the test is skipped where none can be.
+
+    Args:
+        connections: how many it takes at once.
+    """
     programs, user = _programs(), _user()
     with tempfile.TemporaryDirectory(prefix="ostinato-postgres-") as folder:
         if user is not None:
@@ -46,7 +50,7 @@ def postgres_server() -> Iterator[str]:
             "-c",
             "timezone=UTC",
             "-c",
-            "max_connections=20",
+            f"max_connections={connections}",
         ]
         with open(Path(folder, "log"), "w+") as log:
             process = subprocess.Popen([programs / "postgres", "-D", data, *settings], stdout=log, **started)

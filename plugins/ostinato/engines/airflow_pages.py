@@ -48,7 +48,7 @@ _SAID = {
     405: "These pages can only be read.",
 }
 
-app = FastAPI(dependencies=[Depends(get_user)], docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+app = FastAPI(dependencies=[Depends(get_user)], docs_url=None, redoc_url=None, openapi_url=None)
 _MAY_READ = Depends(requires_access_dag("GET", DagAccessEntity.RUN))  # of the DAG in the path
 
 

@@ -41,7 +41,7 @@ def params_of(pipeline: Pipeline[...], given: Mapping[str, Any]) -> dict[str, Pa
 
 
 def _values(pipeline: Pipeline[...], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What the form shows: values as the pipeline takes them, text for a number as the number, where none is missing."""
+    """What the form shows: values as the pipeline takes them, text for a number as the number, if none is missing."""
     try:
         return flat(pipeline, parameters.resolve(pipeline, given))
     except ParameterError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -68,16 +69,25 @@ def opened(
     try:
         record = records.run(name)
     except UnknownName:
-        records.open_run(_record(context, name, found, values, as_of))
-        record = records.run(name)  # that of whichever task was first
+        record = _first(records, _record(context, name, found, values, as_of))
     if reopen and record.state in ENDED:
         from ostinato import alerts  # only now: a DAG file, which loads this one, is loaded every half minute
 
         records.open_run(record)
-        alerts.resumed(records, name)
+        if records.claim(f"{name}/resumed/{record.ended}", by="airflow"):  # of tasks that start together, one tells
+            alerts.resumed(records, name)
     if error := wrong or odd:
         raise error
     return record
+
+
+def _first(records: Records, run: RunRecord) -> RunRecord:
+    """The record of whichever task was first to open it."""
+    from sqlalchemy.exc import IntegrityError
+
+    with contextlib.suppress(IntegrityError):
+        records.open_run(run)
+    return records.run(run.run_id)
 
 
 def _record(
@@ -147,13 +157,13 @@ def moment_of(context: Mapping[str, Any]) -> datetime:
     """
     run = context["dag_run"]
     if given := (run.conf or {}).get("as_of"):
-        return moment(given)
+        return moment(str(given))
     start, end = run.data_interval_start, run.data_interval_end
     if start is not None and end is not None and start < end:
         return moment(end)
     if told := _told_by_events(context):
         return max(told)
-    if end is not None and _ticks(context["dag"].schedule):
+    if end is not None and (run.run_type == "scheduled" or _ticks(context["dag"].schedule)):
         return moment(end)
     return _day_of(run)
 
@@ -174,7 +184,7 @@ def _told_by_events(context: Mapping[str, Any]) -> list[datetime]:
     """The moments that the events which triggered a run speak of."""
     arrived = (context.get("triggering_asset_events") or {}).values()
     told = [event.extra.get("as_of") for events in arrived for event in events if event.extra]
-    return [moment(one) for one in told if one]
+    return [moment(str(one)) for one in told if one]
 
 
 def _ticks(schedule: Any) -> bool:

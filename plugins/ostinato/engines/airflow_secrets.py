@@ -37,13 +37,18 @@ def _connection(name: str) -> Any:
 
 
 def _address(connection: Any) -> str | None:
-    """`host` as a URL: as it stands there, or put together from scheme, host and port."""
-    host = connection.host
+    """`host` as a URL: as it stands there, or put together from scheme, host, port and path.
+
+    Of a Connection that is itself written as a URL, the scheme is its type, and the path its "schema".
+    """
+    host, schemes = connection.host, ("http", "https")
     if not host or "://" in host:
         return host or None
-    scheme = connection.schema if connection.schema in ("http", "https") else connection.extra_dejson.get("scheme")
+    said = (connection.schema, connection.extra_dejson.get("scheme"), connection.conn_type)
+    scheme = next((one for one in said if one in schemes), "https")
     port = f":{connection.port}" if connection.port else ""
-    return f"{scheme or 'https'}://{host}{port}"
+    path = f"/{connection.schema}" if connection.schema and connection.schema not in schemes else ""
+    return f"{scheme}://{host}{port}{path}"
 
 
 def _webhook(connection: Any) -> str | None:
@@ -51,7 +56,8 @@ def _webhook(connection: Any) -> str | None:
     secret = connection.password or ""
     if secret.startswith("http"):
         return secret
-    return f"{_address(connection) or 'https://hooks.slack.com/services'}/{secret.lstrip('/')}" if secret else None
+    place = (_address(connection) or "https://hooks.slack.com/services").rstrip("/")
+    return f"{place}/{secret.lstrip('/')}" if secret else None
 
 
 def _extra(name: str) -> Callable[[Any], str | None]:
