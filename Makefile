@@ -25,7 +25,7 @@ run: $(VENV)/.ready $(SAMPLE) $(NEXT) ## a fraud model on sample transactions: t
 	  print(min(now + d.timedelta(7), d.date(2026, 5, 1)))' $(NEXT) > $(NEXT).part && mv $(NEXT).part $(NEXT)
 
 airflow: $(AIRFLOW)/.ready $(SAMPLE) ## an Airflow on this machine with the ready-made DAGs dropped in
-	@$(AIRFLOW)/bin/python demo/airflow.py
+	@$(AIRFLOW)/bin/python demo/start_airflow.py
 
 # the second run takes the Airflow tests alone, whatever PYTEST chooses; a choice may leave it nothing to do (5)
 test: lint $(AIRFLOW)/.ready ## everything once: style, types, layers, all tests, with Airflow and without

@@ -80,7 +80,7 @@ def test_the_blocks_on_your_own_data_run_one_after_the_other(tmp_path: Path) -> 
 def test_make_airflow_starts_the_demo() -> None:
     """Only its recipe is looked at here: the demo and the block below it are run where Airflow is."""
     assert "make airflow" in SHELL[5]
-    assert "demo/airflow.py" in sh("make -n airflow", ROOT)
+    assert "demo/start_airflow.py" in sh("make -n airflow", ROOT)
 
 
 def test_the_python_block_runs_as_a_script_and_by_the_command_line(tmp_path: Path) -> None:

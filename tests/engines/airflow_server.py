@@ -17,8 +17,9 @@ import pytest
 
 
 def _demo() -> Any:
-    """The module behind `make airflow`. It is called `airflow` where it lies, and must not be that here."""
-    spec = importlib.util.spec_from_file_location("demo_airflow", Path(__file__).parents[2] / "demo" / "airflow.py")
+    """The module behind `make airflow`."""
+    file = Path(__file__).parents[2] / "demo" / "start_airflow.py"
+    spec = importlib.util.spec_from_file_location(file.stem, file)
     assert spec
     assert spec.loader
     sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)

@@ -10,14 +10,17 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
 pytest.importorskip("airflow", reason="Airflow is not installed here; its tests run in .venv-airflow")
 
 from engines.airflow_server import Refused, airflow_server
+from engines.browser import browser
 from engines.stories import STORIES, Story, content_of, output_of, states_of
 from integrations.mlflow_store import put_store
 from integrations.slack_server import Slack, slack_server
@@ -49,6 +52,7 @@ class Here:
     home: Path
     sample: Path
     slack: Slack
+    flag: Path
 
     @property
     def records(self) -> Records:
@@ -61,6 +65,15 @@ class Here:
         """The outcome of a run that Airflow has brought to its end."""
         self.server.wait_for(dag_id, run_id, seconds)
         return self.outcome(dag_id, run_id)
+
+    def arrived(self, dag_id: str) -> dict[str, Any]:
+        """The outcome of the first run of a DAG that nobody has triggered."""
+        until = time.monotonic() + 90
+        while not (runs := self.server.runs(dag_id)):
+            assert time.monotonic() < until, f"no run of {dag_id}"
+            time.sleep(0.5)
+        assert runs[0]["run_type"] == "asset_triggered"
+        return self.ended(dag_id, runs[0]["dag_run_id"])
 
     def result(self, dag_id: str, conf: dict[str, Any] | None = None) -> dict[str, Any]:
         return self.ended(dag_id, self.server.trigger(dag_id, conf))
@@ -96,11 +109,12 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
             "AIRFLOW_CONN_SLACK_DEFAULT": json.dumps(
                 {"conn_type": "slack", "password": "xoxb-tiefgeheim", "extra": {"base_url": slack.url}}
             ),
+            "FLAG": str(folder / "flag"),
             f"AIRFLOW_VAR_{ASKED}": "unter-uns-gesagt",
             "PYTHONPATH": str(ROOT / "tests"),
         }
         with airflow_server(folder, dags=dags, plugins=ROOT / "plugins", environment=environment) as server:
-            yield Here(server, home, sample, slack)
+            yield Here(server, home, sample, slack, folder / "flag")
     records_of(str(home)).close()
 
 
@@ -165,6 +179,8 @@ def digests(result: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def released(here: Here) -> dict[str, Any]:
     """A run of the fraud pipeline that asks a person, who agrees."""
+    here.server.wait_for_dag("followed")
+    here.server.unpause("followed")
     run_id = here.server.trigger("fraud_detection", {"as_of": AS_OF, "approval": True, **QUICK})
     here.server.hitl("fraud_detection", run_id, "approve", "Approve", {"why": "looks right"})
     return here.ended("fraud_detection", run_id)
@@ -201,13 +217,55 @@ def test_a_promotion_updates_the_asset_of_the_model(here: Here, released: dict[s
     assert released["promotion"]["version"] == "1"
 
 
-def test_a_backfill_promotes_nothing_and_says_so(here: Here, released: dict[str, Any]) -> None:
-    """Whatever its verdict is: a run that works off the past replaces no champion."""
-    assert released["state"] == "succeeded"
-    run_id, *_ = here.server.backfill("dated", "2026-04-01", "2026-04-02")
-    found = here.ended("dated", run_id)
-    assert here.records.run(found["run_id"]).tags["backfill"] == "true"
-    assert output_of(found, "moment") == "2026-04-02T00:00:00+00:00"
+def test_a_dag_that_waits_for_the_model_runs_after_its_promotion(here: Here, released: dict[str, Any]) -> None:
+    """A new champion sets others going."""
+    assert released["promotion"]["promoted"] is True
+    found = here.arrived("followed")
+    assert found["state"] == "succeeded"
+
+
+def test_new_data_starts_a_run_that_stands_for_the_day(here: Here) -> None:
+    """A flag file arrives, is seen once, and is gone."""
+    here.server.wait_for_dag("arrived")
+    here.server.unpause("arrived")
+    here.flag.touch()
+    found = here.arrived("arrived")
+    assert output_of(found, "moment") == f"{datetime.now(UTC):%Y-%m-%d}T00:00:00+00:00"
+    assert not here.flag.exists()
+
+
+def test_a_backfill_promotes_nothing_and_says_so(here: Here) -> None:
+    """Whatever its verdict is: a run that works off the past replaces no champion, nor becomes the first."""
+    (run_id,) = here.server.backfill("past", "2026-04-30", "2026-04-30", QUICK)
+    found = here.ended("past", run_id)
+    assert found["as_of"] == f"{AS_OF}T00:00:00+00:00"
+    assert found["verdict"]["passed"] is True
+    assert found["promotion"]["promoted"] is False
+    assert "a backfill" in found["promotion"]["why"]
+    assert states_of(found)["deploy"] == "skipped"
+
+
+def test_a_person_finds_champion_and_report_in_the_browser(
+    here: Here, released: dict[str, Any], tmp_path: Path
+) -> None:
+    """Log in, open the page in the navigation, read the champion; open the report of the run."""
+    url, run_id = here.server.url, here.records.run(released["run_id"]).tags["dag_run_id"]
+    with browser(tmp_path / "profile") as page:
+        page.go(f"{url}/plugin/ostinato")
+        page.fill('input[name="username"]', "admin")
+        page.fill('input[name="password"]', "admin")
+        page.ask("document.querySelector('button[type=submit]').click()")
+        page.wait("location.pathname.endsWith('/plugin/ostinato') && !!document.querySelector('iframe')")
+        inside = "document.querySelector('iframe').contentDocument"
+        said = page.wait(f"{inside}?.body?.innerText.includes('fraud_detection') && {inside}.body.innerText")
+        assert "version 1" in said
+        assert page.wait("document.body.innerText.includes('Models') || document.body.innerText.includes('Browse')")
+        page.picture(tmp_path / "overview.png")
+        page.go(f"{url}/dags/fraud_detection/runs/{quote(run_id, safe='')}/plugin/ostinato-run")
+        said = page.wait(f"{inside}?.body?.innerText.includes('Promoted') && {inside}.body.innerText")
+        assert "looks right" in said
+        page.picture(tmp_path / "report.png")
+        assert page.complaints == []
 
 
 # --- when things break --------------------------------------------------------------------------------------------
@@ -302,7 +360,7 @@ def test_a_step_in_another_interpreter_leaves_the_same_record(here: Here) -> Non
 
 def test_a_dag_of_single_operators_runs(here: Here) -> None:
     """Somebody's own DAG: loaded, validated, split, trained, and said so in Slack."""
-    run_id = here.server.trigger("own", {"source": str(here.sample)})
+    run_id = here.server.trigger("own", {"source": str(here.sample), "as_of": AS_OF})
     assert here.server.wait_for("own", run_id, 300) == "success"
     found = here.outcome("own", run_id)
     assert set(states_of(found).values()) == {"succeeded"}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -119,9 +119,10 @@ def to_dag(pipeline: Pipeline[...], *, schedule: Any = _NOT_GIVEN, **more: Any) 
         dag = DAG(**{**options, **more})
     except TypeError as error:
         raise _unknown(pipeline, more, error) from None
-    _Tasks(dag, pipeline, told).add()
+    form = params_of(pipeline, given)
+    _Tasks(dag, pipeline, told, form.keys()).add()
     # only now: a task would take a copy of each, which Airflow checks at every parse, task by task
-    dag.params = ParamsDict({**params_of(pipeline, given), **dag.params})
+    dag.params = ParamsDict({**form, **dag.params})
     return dag
 
 
@@ -188,13 +189,13 @@ def _documented(pipeline: Pipeline[...]) -> str:
 class _Tasks:
     """The tasks of a DAG while they are made, each after all it needs."""
 
-    def __init__(self, dag: DAG, pipeline: Pipeline[...], told: Mapping[str, Any]) -> None:
+    def __init__(self, dag: DAG, pipeline: Pipeline[...], told: Mapping[str, Any], fields: Collection[str]) -> None:
         self.dag, self.pipeline, self.told = dag, pipeline, dict(told)
         self.graph: Graph = pipeline.graph
         self.tasks: dict[str, Any] = {}
         self.gates: dict[str, GateOperator] = {}
         self.lists: dict[str, SpreadOperator] = {}
-        self.known = set(parameters.names(pipeline))
+        self.fields = fields
         self.common = {
             "dag": dag,
             "owner": pipeline.options.owner or "airflow",
@@ -296,9 +297,16 @@ class _Tasks:
                 return self.tasks[spec["$step"]].output
             if "$parameter" in spec:
                 name = ".".join(str(part) for part in (spec["$parameter"], *spec["path"]))
-                return f"{{{{ params[{name!r}] | tojson }}}}" if name in self.known else None
+                return self._shown(name)
             return {name: self._asked(one) for name, one in spec.items()}
         return [self._asked(one) for one in spec] if isinstance(spec, list) else None
+
+    def _shown(self, name: str) -> Any:
+        """The template of a parameter, or those of a group's members."""
+        if name in self.fields:
+            return f"{{{{ params[{name!r}] | tojson }}}}"
+        members = [field for field in self.fields if field.startswith(f"{name}.")]
+        return {field.removeprefix(f"{name}."): self._shown(field) for field in members} or None
 
     def _options(self, node: Node) -> dict[str, Any]:
         return {**self.common, "task_id": node.name, **scheduled(node.step)}

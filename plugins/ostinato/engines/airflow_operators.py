@@ -196,12 +196,13 @@ class _RunsStep(OfRun):
         name = self.step.settings.python
         if name is None:
             return execute(request, emit=hear, resolve=resolve)
-        self._worker = Worker(interpreter_of(name))
+        self._worker = worker = Worker(interpreter_of(name))
         try:
-            self._worker.send(request)
-            event = self._worker.wait(hear, resolve=resolve)
+            worker.send(request)
+            event = worker.wait(hear, resolve=resolve)
         finally:
-            self._worker.kill()
+            self._worker = None
+            worker.kill()
         if event["event"] == "done":
             return event["output"]
         kind = TransientError if event["error"]["transient"] else PermanentError
@@ -211,6 +212,8 @@ class _RunsStep(OfRun):
         """End what runs in another interpreter, and all it has started."""
         if self._worker is not None:
             self._worker.kill()
+            # Airflow calls this in a signal's handler, behind which the waiting for the worker would go on for ever
+            raise StepLost("The task was ended from outside, and its process with it.")
 
     def _amend(self, request: Request, error: BaseException, *, again: bool) -> None:
         """Put on record what only the engine knows: that the step was stopped, or will be tried again."""

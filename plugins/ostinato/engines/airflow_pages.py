@@ -27,9 +27,9 @@ from ostinato.outcome import outcome
 from ostinato.overview import has_records, owner, page, standings
 from ostinato.records import RunRecord
 from ostinato.runner import records_of
-from ostinato.workspace import Workspace, read_text
+from ostinato.workspace import read_text
 
-from .airflow_run import record_id
+from .airflow_run import record_id, workspace_here
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -55,7 +55,7 @@ _MAY_READ = Depends(requires_access_dag("GET", DagAccessEntity.RUN))  # of the D
 @app.get("/")
 def pipelines(request: Request, user: GetUserDep) -> Response:
     """All pipelines whose DAGs the user may read."""
-    return _answer(page(standings(Workspace.here(), _reader(request, user)), lambda run: _place(request, run)))
+    return _answer(page(standings(workspace_here(), _reader(request, user)), lambda run: _place(request, run)))
 
 
 @app.get("/report/{dag_id}/{run_id}", dependencies=[_MAY_READ])
@@ -116,7 +116,7 @@ def _readable(request: Request, user: Any, run_id: str) -> RunRecord:
 
 
 def _recorded(run_id: str) -> RunRecord | None:
-    if not has_records(workspace := Workspace.here()):
+    if not has_records(workspace := workspace_here()):
         return None
     try:
         found = records_of(workspace.home).run(run_id)
@@ -139,7 +139,7 @@ def _report(request: Request, run: RunRecord) -> Response:
     """The report as it was written at the run's end; until then, and where it cannot be read, what is on record."""
     written = None if run.state in ("running", "waiting") else _text(run.run_id, report.PAGE)
     if written is None:
-        found = outcome(records_of(Workspace.here().home), run.run_id)
+        found = outcome(records_of(workspace_here().home), run.run_id)
         written = report.page(found, evidence_of(found))
     return _answer(_linked(written, run.run_id, _place(request, vars(run))))
 
@@ -159,7 +159,7 @@ def _file(run: RunRecord, path: str) -> Response:
 
 def _text(run_id: str, path: str) -> str | None:
     """A page or document in a run's own folder; None where it is not there, is of another kind, or lies elsewhere."""
-    workspace, parts = Workspace.here(), path.split("/")
+    workspace, parts = workspace_here(), path.split("/")
     if PurePosixPath(path).suffix not in _KINDS or {"", ".", ".."} & set(parts) or "::" in path:  # fsspec chains URLs
         return None
     place = f"{workspace.run_folder(run_id)}/{path}"

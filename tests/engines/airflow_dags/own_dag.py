@@ -21,7 +21,7 @@ with DAG("own", params={"source": Param("", type="string")}, on_success_callback
     suite = {"dataset": "transactions", "expectations": [{"column_values_to_be_unique": "tx_id"}]}
     checked = ValidateDataOperator(task_id="validate", data=table.output, suite=suite)
     features = FraudFeaturesOperator(task_id="features", transactions=checked.output)
-    split = SplitByTimeOperator(task_id="split", table=features.output, test_days=7)
+    split = SplitByTimeOperator(task_id="split", data=features.output, test_days=7)
     model = TrainModelOperator(task_id="train", data=split.part(0), options={"max_iter": 5})
     told = AlertOperator(task_id="tell", title="a model was trained", on_failure_callback=tell)
     model >> told

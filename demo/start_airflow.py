@@ -1,7 +1,6 @@
 """A whole Airflow of your own, until Ctrl-C: `make airflow`.
 
 It starts Airflow's four processes, watches them and ends them; the standard library is enough for that.
-Nothing here may `import airflow`: beside this file that name is this file. The children run in Python's safe-path mode.
 """
 
 from __future__ import annotations
