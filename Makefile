@@ -52,7 +52,7 @@ LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-annot
           --no-emit-index-url --no-emit-find-links
 
 clean: ## remove environments and the workspace
-	rm -rf .venv* .ostinato
+	rm -rf .venv* .ostinato .airflow
 
 $(SAMPLE): | $(VENV)/.ready
 	@$(BIN)/ostinato data sample transactions --rows 200000 -o $@

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 ROOT = Path(__file__).resolve().parents[1]
+SAMPLE = ROOT / ".ostinato/sample/transactions"  # of `make run`
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 COMMAND = (sys.executable, "-P", "-m", "airflow")
@@ -342,8 +343,8 @@ def _prepared(home: Path, dags: Path, port: int) -> Airflow:
     kept = home / "passwords.json"
     password = json.loads(kept.read_text())["admin"] if kept.exists() else secrets.token_urlsafe(12)
     places = {"OSTINATO_HOME": ROOT / ".ostinato"}
-    if (sample := ROOT / ".ostinato/sample/transactions").exists():
-        places["OSTINATO_FRAUD_DETECTION_SOURCE"] = sample
+    if SAMPLE.exists():
+        places["OSTINATO_FRAUD_DETECTION_SOURCE"] = SAMPLE
     environment = {name: os.environ.get(name) or str(place) for name, place in places.items()}
     users = {"admin": ("admin", password)}
     return Airflow.at(home, dags=dags, plugins=ROOT / "plugins", users=users, port=port, environment=environment)
@@ -398,6 +399,8 @@ def _start(airflow: Airflow) -> None:
 def _watch(airflow: Airflow) -> int:
     """Say where it is, then wait; it ends by a signal, or because a process died."""
     print(f"\n\n  {airflow.url}\n  user      admin\n  password  {airflow.passwords['admin']}\n")
+    if airflow.environment.get("OSTINATO_FRAUD_DETECTION_SOURCE") == str(SAMPLE):
+        print("Trigger fraud_detection with `as of` 2026-04-24, then 2026-05-01: the sample ends the day before.")
     print(f"Logs and database are in {airflow.home}. Ctrl-C stops it.", flush=True)
     while True:
         airflow.check_alive()

@@ -281,9 +281,11 @@ def _show_run(result: Mapping[str, Any]) -> None:
 
 @app.command()
 def check(
-    path: Annotated[str | None, typer.Argument(metavar="[PATH]", help="a pipeline file, or a folder")] = None,
+    path: Annotated[
+        str | None, typer.Argument(metavar="[PATH]", help="pipelines, DAGs or suites: a file or a folder")
+    ] = None,
 ) -> None:
-    """Check offline that pipelines trace, parameters are sound and the installation is whole."""
+    """Check offline that pipelines trace, suites are sound, DAG files load and the installation is whole."""
     from .checks import check_all
 
     failed = 0

@@ -100,7 +100,8 @@ class Context:
         value = self.resolve(name)
         if value is None:
             raise ConfigurationError(
-                f"The secret {name!r} is not set. Locally write {name}=… in the environment or in a .env file."
+                f"The secret {name!r} is not set. Locally write {name}=… in the environment or in a .env file; "
+                "in Airflow keep it as a Variable or Connection of that name."
             )
         remember(value)
         return value
