@@ -338,11 +338,11 @@ def main() -> int:
 
 
 def _prepared(home: Path, dags: Path, port: int) -> Airflow:
-    """With one user, whose password is made once, and with ostinato's workspace and sample where the repository has
-    them, unless the caller's environment says otherwise."""
+    """With one user, whose password is made once, and with the sample where there is one, unless the caller's
+    environment names another table."""
     kept = home / "passwords.json"
     password = json.loads(kept.read_text())["admin"] if kept.exists() else secrets.token_urlsafe(12)
-    places = {"OSTINATO_HOME": ROOT / ".ostinato"}
+    places = {"OSTINATO_HOME": home / "ostinato"}
     if SAMPLE.exists():
         places["OSTINATO_FRAUD_DETECTION_SOURCE"] = SAMPLE
     environment = {name: os.environ.get(name) or str(place) for name, place in places.items()}
@@ -400,7 +400,7 @@ def _watch(airflow: Airflow) -> int:
     """Say where it is, then wait; it ends by a signal, or because a process died."""
     print(f"\n\n  {airflow.url}\n  user      admin\n  password  {airflow.passwords['admin']}\n")
     if airflow.environment.get("OSTINATO_FRAUD_DETECTION_SOURCE") == str(SAMPLE):
-        print("Trigger fraud_detection with `as of` 2026-04-24, then 2026-05-01: the sample ends the day before.")
+        print("Trigger fraud_detection with `as of` 2026-03-20, then a week later: the sample ends in April.")
     print(f"Logs and database are in {airflow.home}. Ctrl-C stops it.", flush=True)
     while True:
         airflow.check_alive()

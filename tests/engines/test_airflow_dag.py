@@ -702,11 +702,7 @@ HEAVY = "mlflow great_expectations sklearn pandas numpy duckdb torch prefect kfp
 LOAD = """
 import runpy, sys, warnings
 from airflow.exceptions import RemovedInAirflow4Warning
-from airflow.sdk.exceptions import AirflowException
-try:
-    from airflow.utils.deprecation_tools import DeprecatedImportWarning
-except ImportError:
-    from airflow.exceptions import DeprecatedImportWarning
+from airflow.utils.deprecation_tools import DeprecatedImportWarning
 warnings.simplefilter("error", DeprecatedImportWarning)
 warnings.simplefilter("error", RemovedInAirflow4Warning)
 for file in sys.argv[1:]:
@@ -839,3 +835,28 @@ def nightly() -> None:
 def nightly_of(source: str) -> None:
     """Every day, of something."""
     stories.number(1)
+
+
+@pytest.mark.parametrize(
+    ("executor", "home", "shared", "refused"),
+    [
+        ("CeleryExecutor", "/mnt/ostinato", "", True),
+        ("LocalExecutor,team:KubernetesExecutor", "/mnt/ostinato", "", True),
+        ("CeleryExecutor", "", "", True),
+        ("CeleryExecutor", "/mnt/ostinato", "1", False),
+        ("airflow.providers.celery.executors.celery_executor.CeleryExecutor", "s3://bucket/x", "", False),
+        ("LocalExecutor", "/mnt/ostinato", "", False),
+    ],
+)
+def test_a_folder_that_workers_do_not_share_is_refused(
+    monkeypatch: pytest.MonkeyPatch, executor: str, home: str, shared: str, refused: bool
+) -> None:
+    """What one worker writes there no other could read: said when the DAG is made, before anything runs."""
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
+    monkeypatch.setenv("OSTINATO_HOME", home)
+    monkeypatch.setenv("OSTINATO_SHARED", shared)
+    if not refused:
+        assert to_dag(stories.success).dag_id == "success"
+        return
+    with pytest.raises(UsageError, match="share no disk"):
+        to_dag(stories.success)

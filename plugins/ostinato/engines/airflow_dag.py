@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, Label, ParamsDict
+from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, Label, ParamsDict, conf
 
 from ostinato import parameters
 from ostinato.artifacts import Deployment, Promotion
@@ -24,6 +25,7 @@ from ostinato.drawing import spell
 from ostinato.drawing import text as drawn
 from ostinato.errors import UsageError, suggest
 from ostinato.graph import Graph, Guard, Node, Pipeline
+from ostinato.workspace import is_remote
 
 from .airflow_closing import ReportOperator, RunEnded, StepFailed
 from .airflow_events import on_file
@@ -83,6 +85,7 @@ def __getattr__(name: str) -> Any:
 
 START = datetime(2020, 1, 1, tzinfo=UTC)  # fixed: a date that moves would make every parse a new version of the DAG
 _NOT_GIVEN = object()
+_ON_ONE_MACHINE = frozenset({"LocalExecutor", "SequentialExecutor"})
 
 
 def to_dag(pipeline: Pipeline[...], *, schedule: Any = _NOT_GIVEN, **more: Any) -> DAG:
@@ -98,6 +101,7 @@ def to_dag(pipeline: Pipeline[...], *, schedule: Any = _NOT_GIVEN, **more: Any) 
     Raises:
         UsageError: a keyword is neither; it is to be scheduled and a parameter has no value; a step cannot run here.
     """
+    _refuse_a_folder_nobody_shares()
     given = _given(pipeline, more)
     missing = _without_value(pipeline, given)
     chosen = _schedule(pipeline, schedule, missing)
@@ -124,6 +128,18 @@ def to_dag(pipeline: Pipeline[...], *, schedule: Any = _NOT_GIVEN, **more: Any) 
     # only now: a task would take a copy of each, which Airflow checks at every parse, task by task
     dag.params = ParamsDict({**form, **dag.params})
     return dag
+
+
+def _refuse_a_folder_nobody_shares() -> None:
+    """Refuse a workspace that is a folder where workers are elsewhere: what one writes there no other can read."""
+    home = os.environ.get("OSTINATO_HOME", "")
+    named = str(conf.get("core", "executor", fallback="") or "LocalExecutor").split(",")
+    away = [name for name in (re.split(r"[.:]", one.strip())[-1] for one in named) if name not in _ON_ONE_MACHINE]
+    if away and not is_remote(home) and os.environ.get("OSTINATO_SHARED") != "1":
+        raise UsageError(
+            f"The workers of {away[0]} share no disk, and the workspace {home or '(by default)'} is a folder: set "
+            "OSTINATO_HOME to a URL such as s3://…, or OSTINATO_SHARED=1 where that folder is mounted on all of them."
+        )
 
 
 def _given(pipeline: Pipeline[...], more: dict[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class GateOperator(_Joint, SkipMixin):
         self.sides = dict(sides)
 
     def execute(self, context: Any) -> bool:
-        """Skip the other side; gives the flag."""
+        """Skip the other side, if there is one; else give the flag."""
         run = self.record(context)
         with failing_for_good():
             flag = filled(self.spec, self.inputs, run.parameters)

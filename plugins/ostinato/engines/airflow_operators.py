@@ -316,7 +316,8 @@ class AskOperator(_RunsStep, HITLOperator):
             asked = {**defaults, **arguments}
             if not asked["required"]:
                 return self.run_step(context)
-            self.response_timeout = timedelta(seconds=seconds(asked["timeout"]) or 0)
+            longest = seconds(asked["timeout"])
+            self.response_timeout = None if longest is None else timedelta(seconds=longest)
             self.body = _to_decide(run, arguments)
         records_here().write_step(run.run_id, context["ti"].task_id, state="waiting", inputs=arguments)
         records_here().change_run(run.run_id, state="waiting")
