@@ -149,11 +149,11 @@ class Server(demo.Airflow):  # type: ignore[misc, name-defined]
 
         An answer in that very moment makes Airflow 3.3 take the first process's end for a failure of the task.
         """
-        self.wait_for_task(dag_id, run_id, task_id, "awaiting_input")
+        self.wait_for_task(dag_id, run_id, task_id, "awaiting_input", 240)
         heard = f"Received executor event with state success for task instance TaskInstanceKey(dag_id='{dag_id}', "
         heard += f"task_id='{task_id}', run_id='{run_id}'"
         log = self.home / "scheduler.log"
-        self._wait(30, lambda: heard in log.read_text(errors="replace"), lambda: f"nobody heard of {task_id}")
+        self._wait(60, lambda: heard in log.read_text(errors="replace"), lambda: f"nobody heard of {task_id}")
         answer = {"chosen_options": [choice], "params_input": dict(params_input or {})}
         self.request("PATCH", f"{_path(dag_id, run_id)}/taskInstances/{task_id}/-1/hitlDetails", answer, user)
 

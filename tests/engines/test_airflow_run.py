@@ -24,10 +24,12 @@ from airflow.sdk import (
     CronTriggerTimetable,
     DeltaDataIntervalTimetable,
 )
+from airflow.serialization.serialized_objects import DagSerialization
 
 from engines.test_airflow_dag import Group, formed
 from integrations.postgres_server import postgres_server
 from ostinato import alerts
+from ostinato.engines.airflow_dag import to_dag
 from ostinato.engines.airflow_run import _parameters, moment_of, opened, record_id, records_here, workspace_here
 from ostinato.errors import ParameterError
 from ostinato.pipelines.fraud_detection import fraud_detection
@@ -263,6 +265,19 @@ def test_what_a_run_is_started_with_wins_over_the_dag_file(
 
 
 NASTY = st.text() | st.sampled_from(["{{ 1/0 }}", "{% raw %}", "'\"\n\t\\", "None", "null", "1", "[1]", "ü\u2028"])
+
+
+def test_a_password_in_an_address_is_in_no_form_and_in_the_step_all_the_same() -> None:
+    """The form shows the address without it, and what comes back from the form means the whole."""
+    url = "postgresql://ada:tiefgeheim@db/bank"
+    dag = to_dag(fraud_detection, source=url)
+    field = dag.params.get_param("source").value
+    assert field == "postgresql://***@db/bank"
+    assert "tiefgeheim" not in json.dumps(DagSerialization.to_dict(dag), default=str)
+    for conf in ({}, {"source": field}):
+        assert _parameters(SimpleNamespace(conf=conf), fraud_detection, {"source": url})[0]["source"] == url
+    other = _parameters(SimpleNamespace(conf={"source": "tx/"}), fraud_detection, {"source": url})[0]
+    assert other["source"] == "tx/"
 
 
 @hypothesis.given(source=NASTY, time=NASTY, labels=st.lists(NASTY))

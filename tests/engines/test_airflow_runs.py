@@ -68,7 +68,7 @@ class Here:
 
     def arrived(self, dag_id: str) -> dict[str, Any]:
         """The outcome of the first run of a DAG that nobody has triggered."""
-        until = time.monotonic() + 90
+        until = time.monotonic() + 180
         while not (runs := self.server.runs(dag_id)):
             assert time.monotonic() < until, f"no run of {dag_id}"
             time.sleep(0.5)
@@ -160,6 +160,7 @@ def test_a_failed_run_opens_one_incident_and_no_other_run_any(here: Here, told: 
         found = here.ended(story.pipeline.name, told[STORIES.index(story)])
         titles = here.told(found["run_id"])
         assert sum(" failed" in title for title in titles) == (story.state == "failed"), (str(story), titles)
+    assert len([post for post in here.slack.roots if "failing failed at refuse" in str(post)]) == 1
 
 
 # --- the fraud pipeline -------------------------------------------------------------------------------------------
@@ -272,7 +273,7 @@ def test_a_person_finds_champion_and_report_in_the_browser(
 
 
 def pid_of(here: Here, dag_id: str, run_id: str, task_id: str) -> int:
-    here.server.wait_for_task(dag_id, run_id, task_id, "running")
+    here.server.wait_for_task(dag_id, run_id, task_id, "running", 120)
     return next(task["pid"] for task in here.server.tasks(dag_id, run_id) if task["task_id"] == task_id)
 
 
@@ -379,6 +380,17 @@ def test_a_dag_of_single_operators_runs(here: Here) -> None:
     assert set(states_of(found).values()) == {"succeeded"}
     assert output_of(found, "train")["kind"] == "Model"
     assert any("a model was trained" in str(post) for post in here.slack.posts)
+
+
+def test_a_failure_in_somebodys_own_dag_is_one_incident_in_their_channel(here: Here) -> None:
+    """The notifier opens it, whatever the pipelines' own channel is."""
+    run_id = here.server.trigger("own", {"source": "/nowhere/at/all.parquet"})
+    assert here.server.wait_for("own", run_id, 300) == "failed"
+    until = time.monotonic() + 60
+    while not (found := [post for post in here.slack.roots if post["channel"] == "#own"]):
+        assert time.monotonic() < until
+        time.sleep(0.5)
+    assert len([post for post in found if "own failed at load" in str(post)]) == 1
 
 
 def test_a_dag_file_that_cannot_be_imported_is_an_import_error_and_no_other_suffers(here: Here) -> None:

@@ -21,7 +21,7 @@ from ostinato.records import Records, RunRecord
 from ostinato.runner import moment, records_of
 from ostinato.workspace import Workspace
 
-from .airflow_params import flat
+from .airflow_params import flat, shown
 
 ENDED = ("succeeded", "failed", "cancelled")
 
@@ -140,8 +140,11 @@ def _parameters(
     asked = {name: value for name, value in (run.conf or {}).items() if name not in parameters.RESERVED}
     if pipeline is None:
         return asked, None
+    known = flat(pipeline, given)
+    # what the form shows of a value given in the DAG file comes back from it, without its password
+    new = {name: one for name, one in flat(pipeline, asked).items() if name not in known or one != shown(known[name])}
     try:
-        return parameters.resolve(pipeline, {**flat(pipeline, given), **flat(pipeline, asked)}), None
+        return parameters.resolve(pipeline, {**known, **new}), None
     except ParameterError as error:
         return asked, error
 
