@@ -372,6 +372,17 @@ def content_of(value: Any) -> Any:
     return [content_of(one) for one in value] if isinstance(value, list) else value
 
 
+def digests(result: dict[str, Any]) -> dict[str, Any]:
+    """What each step made, by content."""
+
+    def content(output: Any) -> Any:
+        if isinstance(output, dict) and "digest" in output:
+            return output["kind"], output["digest"]
+        return [content(part) for part in output] if isinstance(output, list) else output
+
+    return {step["name"]: content(step["outputs"]) for step in result["steps"]}
+
+
 def _all(names: str, state: str = "succeeded") -> dict[str, str]:
     return dict.fromkeys(names.split(), state)
 

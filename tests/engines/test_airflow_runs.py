@@ -21,7 +21,7 @@ pytest.importorskip("airflow", reason="Airflow is not installed here; its tests 
 
 from engines.airflow_server import Refused, airflow_server
 from engines.browser import browser
-from engines.stories import STORIES, Story, content_of, output_of, states_of
+from engines.stories import STORIES, Story, content_of, digests, output_of, states_of
 from integrations.mlflow_store import put_store
 from integrations.slack_server import Slack, slack_server
 from ostinato.engines.airflow_run import record_id
@@ -164,17 +164,6 @@ def test_a_failed_run_opens_one_incident_and_no_other_run_any(here: Here, told: 
 
 
 # --- the fraud pipeline -------------------------------------------------------------------------------------------
-
-
-def digests(result: dict[str, Any]) -> dict[str, Any]:
-    """What each step made, by content."""
-
-    def content(output: Any) -> Any:
-        if isinstance(output, dict) and "digest" in output:
-            return output["kind"], output["digest"]
-        return [content(part) for part in output] if isinstance(output, list) else output
-
-    return {step["name"]: content(step["outputs"]) for step in result["steps"]}
 
 
 @pytest.fixture(scope="module")

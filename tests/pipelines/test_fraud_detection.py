@@ -17,6 +17,7 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
+from engines.stories import digests
 from integrations.mlflow_store import put_store
 from ostinato.cli import app
 from ostinato.engines.local_run import run
@@ -51,17 +52,6 @@ def reference(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     result = run(fraud_detection, {"source": str(sample), **QUICK}, home=place)
     assert result["state"] == "succeeded", result
     return result
-
-
-def digests(result: dict[str, Any]) -> dict[str, Any]:
-    """What each step made, by content."""
-
-    def content(output: Any) -> Any:
-        if isinstance(output, dict) and "digest" in output:
-            return output["kind"], output["digest"]
-        return [content(part) for part in output] if isinstance(output, list) else output
-
-    return {step["name"]: content(step["outputs"]) for step in result["steps"]}
 
 
 def versions(home: Path, name: str = "fraud_detection") -> int:
