@@ -324,6 +324,8 @@ def main() -> int:
     parser.add_argument("--dags", type=Path, default=ROOT / "dags", help="default: dags/")
     parser.add_argument("--port", type=int, default=8080, help="default: 8080, or any if that is taken")
     given = parser.parse_args()
+    if not Path("/proc/self").exists():
+        parser.error("this looks after its processes by /proc, which Linux has")
     if not given.dags.is_dir():
         parser.error(f"there is no folder {given.dags}")
     for number in ENDING:

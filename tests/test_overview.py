@@ -64,12 +64,13 @@ def test_what_somebody_may_not_read_is_not_even_looked_at() -> None:
     assert "secret" not in page(found, link)
 
 
-def test_only_the_latest_runs_on_record_are_looked_at() -> None:
-    """A workspace with years of runs answers as fast as a new one."""
-    open_run("old", pipeline="retired", started=1.0)
+def test_only_the_latest_runs_of_a_pipeline_are_looked_at_and_no_pipeline_is_pushed_out() -> None:
+    """One that runs every minute hides none that runs once a year."""
+    open_run("old", pipeline="yearly", started=1.0)
+    open_run("older", started=1.5, tags={"dag_id": "fraud_by_another_dag"})
     for number in range(LOOKED_AT):
         open_run(f"r{number}", started=2.0 + number)
-    assert [one.name for one in here()] == ["fraud"]
+    assert [one.name for one in here()] == ["fraud", "yearly"]
 
 
 def test_looking_leaves_nothing_behind(home: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from .artifacts import is_reference
 from .records import Records, RunRecord, StepRecord
-from .workspace import public
+from .workspace import presentable
 
 
 def outcome(records: Records, run_id: str) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def outcome(records: Records, run_id: str) -> dict[str, Any]:
         "engine": run.engine,
         "state": run.state,
         "as_of": run.as_of,
-        "parameters": _public(run.parameters),
+        "parameters": presentable(run.parameters),
         "steps": [_step(step) for step in steps],
         "metrics": _metrics(steps, verdict),
         "verdict": verdict and {**verdict["facts"], "digest": verdict["digest"], "uri": verdict["uri"]},
@@ -36,17 +36,8 @@ def outcome(records: Records, run_id: str) -> dict[str, Any]:
         "started": run.started,
         "seconds": round(run.seconds, 3),
         "tags": run.tags,
-        "error": _public(run.error),
+        "error": presentable(run.error),
     }
-
-
-def _public(value: Any) -> Any:
-    """A JSON value whose texts show no password."""
-    if isinstance(value, dict):
-        return {key: _public(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_public(part) for part in value]
-    return public(value) if isinstance(value, str) else value
 
 
 def _step(step: StepRecord) -> dict[str, Any]:
@@ -62,7 +53,7 @@ def _step(step: StepRecord) -> dict[str, Any]:
     if step.map_key:
         shown["map_key"] = step.map_key
     if step.error and step.state != "succeeded":
-        shown |= {"error": _public(step.error), "log": step.log}
+        shown |= {"error": presentable(step.error), "log": step.log}
     return shown
 
 
@@ -101,7 +92,7 @@ def _last(steps: list[StepRecord], kind: str) -> dict[str, Any] | None:
 def _said(steps: list[StepRecord], kind: str) -> dict[str, Any] | None:
     """The facts of the last reference of a kind, as people may read them."""
     found = _last(steps, kind)
-    return found and _public(found["facts"])
+    return found and presentable(found["facts"])
 
 
 def _metrics(steps: list[StepRecord], verdict: dict[str, Any] | None) -> dict[str, float]:

@@ -22,7 +22,7 @@ from .wording import day, percent
 from .workspace import Workspace
 
 SHOWN = 5  # runs of a pipeline
-LOOKED_AT = 500  # runs on record, the latest ones
+LOOKED_AT = 50  # the latest runs of a pipeline, which may be that of several DAGs
 STYLE = """
 body{max-width:76rem}h1{font-size:1.8rem}section{margin-top:2.5rem}h2{margin:0 0 .3rem}
 .note{color:#4a5565;font-size:.92rem}td small{display:block;color:#4a5565}
@@ -61,8 +61,9 @@ def standings(workspace: Workspace, may_read: Callable[[str], bool]) -> list[Sta
         return []
     records = records_of(workspace.home)
     owned: dict[str, list[RunRecord]] = {}
-    for run in records.runs(most=LOOKED_AT):
-        owned.setdefault(owner(run), []).append(run)
+    for pipeline in records.pipelines():
+        for run in records.runs(pipeline, most=LOOKED_AT):
+            owned.setdefault(owner(run), []).append(run)
     told = {
         name: [outcome(records, run.run_id) for run in runs[:SHOWN]] for name, runs in owned.items() if may_read(name)
     }

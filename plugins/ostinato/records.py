@@ -272,6 +272,15 @@ class Records:
         with self._engine.connect() as connection:
             return [RunRecord(**row) for row in connection.execute(query).mappings()]
 
+    def pipelines(self) -> list[str]:
+        """The pipelines that have runs, the one that ran last first."""
+        import sqlalchemy as sa
+
+        table = _schema()[1]["runs"]
+        query = sa.select(table.c.pipeline).group_by(table.c.pipeline).order_by(sa.func.max(table.c.started).desc())
+        with self._engine.connect() as connection:
+            return list(connection.execute(query).scalars())
+
     # steps
 
     def write_step(self, run_id: str, step: str, map_key: str = "", **values: Any) -> None:

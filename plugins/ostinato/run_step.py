@@ -109,9 +109,12 @@ def serve() -> int:
 
     lines = _lines()
 
+    asking = threading.Lock()  # a step may have threads, and each wants its own answer
+
     def ask(name: str) -> str | None:
-        reply({"event": "secret", "name": name})
-        found: str | None = json.loads(next(lines))["secret"]
+        with asking:
+            reply({"event": "secret", "name": name})
+            found: str | None = json.loads(next(lines))["secret"]
         return found
 
     for line in lines:

@@ -126,7 +126,13 @@ def execute(
     write = functools.partial(records.write_step, request.run_id, request.step, request.map_key)
     started, cost = time.time(), _Cost()
     write(
-        state="running", attempts=request.attempt, started=started, ended=None, inputs=request.inputs, log=request.log
+        state="running",
+        attempts=request.attempt,
+        started=started,
+        ended=None,
+        error=None,
+        inputs=request.inputs,
+        log=request.log,
     )
     try:
         output = _call(request, emit, resolve, function)

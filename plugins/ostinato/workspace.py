@@ -30,6 +30,15 @@ def public(text: str) -> str:
     return re.sub(r"(\w://)[^/@\s]*@", r"\1***@", text)
 
 
+def presentable(value: Any) -> Any:
+    """A JSON value whose texts hold no credentials of URLs."""
+    if isinstance(value, dict):
+        return {key: presentable(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [presentable(part) for part in value]
+    return public(value) if isinstance(value, str) else value
+
+
 def local_path(url: str) -> Path:
     """The path behind a plain path or a `file://` URL."""
     return Path(unquote(urlsplit(url).path)) if url.startswith("file://") else Path(url).expanduser()

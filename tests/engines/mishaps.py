@@ -30,8 +30,10 @@ def confidential() -> str:
 
 @step
 def initiated() -> str:
-    """Find a secret where the engine keeps it, and say nothing of it."""
-    return f"{len(secret('DEEP_SECRET'))} characters"
+    """Find a secret where the engine keeps it, and be careless with it."""
+    found = secret("DEEP_THOUGHT")
+    context.current().log(f"psst: {found}")
+    return f"{len(found)} characters"
 
 
 @step(retries=1, backoff=0.01)
@@ -48,7 +50,7 @@ def elsewhere() -> dict[str, Any]:
     """Say which interpreter it is, what it is told, and print."""
     print("printed elsewhere", flush=True)
     context.current().log("logged elsewhere")
-    return {"interpreter": sys.prefix, "secret": len(secret("DEEP_SECRET")), "engine": context.current().engine}
+    return {"interpreter": sys.prefix, "secret": len(secret("DEEP_THOUGHT")), "engine": context.current().engine}
 
 
 @pipeline

@@ -737,7 +737,12 @@ def test_the_engine_uses_airflows_public_names_only() -> None:
             elif place == "airflow.sdk":
                 assert set(named) <= set(airflow.sdk.__all__), f"{file.name}:{node.lineno}"
             elif place.partition(".")[0] == "airflow" and not getattr(node, "level", 0):
-                allowed = ("airflow.sdk.exceptions", "airflow.sdk.types", "airflow.providers.standard.")
+                allowed = (
+                    "airflow.sdk.exceptions",
+                    "airflow.sdk.log",
+                    "airflow.sdk.types",
+                    "airflow.providers.standard.",
+                )
                 assert place.startswith(allowed), f"{file.name}:{node.lineno}: {place}"
 
 
@@ -837,26 +842,32 @@ def nightly_of(source: str) -> None:
     stories.number(1)
 
 
+DATABASE = "postgresql+psycopg://db/ostinato"
+
+
 @pytest.mark.parametrize(
-    ("executor", "home", "shared", "refused"),
+    ("executor", "home", "shared", "records", "refused"),
     [
-        ("CeleryExecutor", "/mnt/ostinato", "", True),
-        ("LocalExecutor,team:KubernetesExecutor", "/mnt/ostinato", "", True),
-        ("CeleryExecutor", "", "", True),
-        ("CeleryExecutor", "/mnt/ostinato", "1", False),
-        ("airflow.providers.celery.executors.celery_executor.CeleryExecutor", "s3://bucket/x", "", False),
-        ("LocalExecutor", "/mnt/ostinato", "", False),
+        ("CeleryExecutor", "/mnt/ostinato", "", DATABASE, "share no disk"),
+        ("LocalExecutor,team:KubernetesExecutor", "/mnt/ostinato", "", DATABASE, "share no disk"),
+        ("CeleryExecutor", "", "", DATABASE, "share no disk"),
+        ("CeleryExecutor", "/mnt/ostinato", "1", DATABASE, ""),
+        ("CeleryExecutor", "/mnt/ostinato", "1", "", "set OSTINATO_RECORDS to a database"),
+        ("airflow.providers.celery.executors.celery_executor.CeleryExecutor", "s3://bucket/x", "", DATABASE, ""),
+        ("LocalExecutor", "s3://bucket/x", "", "", "set OSTINATO_RECORDS to a database"),
+        ("LocalExecutor", "/mnt/ostinato", "", "", ""),
     ],
 )
-def test_a_folder_that_workers_do_not_share_is_refused(
-    monkeypatch: pytest.MonkeyPatch, executor: str, home: str, shared: str, refused: bool
+def test_what_workers_do_not_share_is_refused(
+    monkeypatch: pytest.MonkeyPatch, executor: str, home: str, shared: str, records: str, refused: str
 ) -> None:
     """What one worker writes there no other could read: said when the DAG is made, before anything runs."""
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
     monkeypatch.setenv("OSTINATO_HOME", home)
     monkeypatch.setenv("OSTINATO_SHARED", shared)
+    monkeypatch.setenv("OSTINATO_RECORDS", records)
     if not refused:
         assert to_dag(stories.success).dag_id == "success"
         return
-    with pytest.raises(UsageError, match="share no disk"):
+    with pytest.raises(UsageError, match=refused):
         to_dag(stories.success)

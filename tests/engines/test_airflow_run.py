@@ -385,6 +385,7 @@ def test_the_workspace_is_the_one_that_is_named_else_lies_beside_airflow(
     monkeypatch.delenv("OSTINATO_HOME")
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
     assert workspace_here().home == str(tmp_path / "airflow" / "ostinato")
+    records_here()
     assert Path(workspace_here().home).is_dir()
     monkeypatch.setenv("OSTINATO_HOME", "s3://bank/ostinato")
     assert workspace_here().home == "s3://bank/ostinato"

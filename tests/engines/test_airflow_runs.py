@@ -41,7 +41,7 @@ ROOT = Path(__file__).parents[2]
 QUICK = {"options": {"max_iter": 15}}
 AS_OF = "2026-05-01"
 ML = ROOT / ".venv" / "bin" / "python"
-ASKED = "DEEP_SECRET"
+ASKED = "DEEP_THOUGHT"
 
 
 @dataclass(frozen=True)
@@ -342,11 +342,13 @@ def test_a_parameter_arrives_as_it_was_whatever_it_holds(here: Here, text: str) 
 
 
 def test_a_secret_comes_from_airflow_and_stands_in_no_log(here: Here) -> None:
-    """From a Variable; the step has it, the log has not."""
+    """From a Variable of an innocent name; the step has it, and where it says it there are asterisks."""
     run_id = here.server.trigger("kept_secret")
     found = here.ended("kept_secret", run_id)
     assert output_of(found, "initiated") == "16 characters"
-    assert "unter-uns" not in here.server.task_log("kept_secret", run_id, "initiated")
+    log = here.server.task_log("kept_secret", run_id, "initiated")
+    assert "psst: ***" in log
+    assert "unter-uns" not in log
 
 
 def test_a_step_in_another_interpreter_leaves_the_same_record(here: Here) -> None:

@@ -35,23 +35,37 @@ class ReportOperator(OfRun, BaseOperator):
     operator_extra_links = (RunReportLink(),)
     ui_color = "#eef1f5"
 
-    def __init__(self, *, pipeline: str, given: Mapping[str, Any], nodes: list[str], **options: Any) -> None:
+    def __init__(self, *, pipeline: str, given: Mapping[str, Any], **options: Any) -> None:
         super().__init__(**options)
-        self.pipeline, self.given, self.nodes = pipeline, given, nodes
+        self.pipeline, self.given = pipeline, given
 
     def execute(self, context: Any) -> str:
         """Close, report, tell; gives the report's place."""
         records = records_here()
         run = opened_anyhow(context, self.pipeline, self.given)
-        states = states_of(context, self.nodes)
-        for name, state in states.items():
-            _settle(records, run, _node_of(name, self.nodes), name, state)
-        failed = {"failed", "upstream_failed"} & set(states.values())
+        states = list(self._states(context))
+        for node, item, state in states:
+            _settle(records, run, node, item, state)
+        failed = any(state in ("failed", "upstream_failed") for _, _, state in states)
         records.close_run(run.run_id, "failed" if failed else "succeeded")
-        with failing_for_good():
-            result = self._published(records, run)
-        _tell("ended", records, run.run_id)
-        return str(result["report"])
+        try:
+            with failing_for_good():
+                return str(self._published(records, run)["report"])
+        finally:
+            _tell("ended", records, run.run_id)
+
+    def _states(self, context: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+        """Node, item and Airflow's state of all that the pipeline is made of.
+
+        Mapped ones are asked for alone: Airflow calls item 2 of `square` `square_2`, as another node may be called.
+        """
+        nodes = find_pipeline(str(self.pipeline)).graph.nodes
+        plain = [node.name for node in nodes if node.kind != "map"]
+        for name, state in states_of(context, plain).items() if plain else ():
+            yield name, "", state
+        for node in (node.name for node in nodes if node.kind == "map"):
+            for name, state in states_of(context, [node]).items():
+                yield node, name.removeprefix(node).removeprefix("_"), state
 
     def _published(self, records: Records, run: RunRecord) -> dict[str, Any]:
         from ostinato.closing import publish  # here, as in _tell: a DAG file is loaded every half minute
@@ -65,14 +79,8 @@ class ReportOperator(OfRun, BaseOperator):
         return publish(records, workspace_here(), run.run_id, about, call=call, say=self.log.warning)
 
 
-def _node_of(name: str, nodes: list[str]) -> str:
-    """`square` of `square_2`, an item's name, unless a node is called so."""
-    return name if name in nodes else name.rpartition("_")[0]
-
-
-def _settle(records: Records, run: RunRecord, node: str, name: str, state: str) -> None:
-    """Put on record what Airflow alone knows of a step: skipped, killed, or set so by a person."""
-    item = "" if name == node else name.rpartition("_")[2]
+def _settle(records: Records, run: RunRecord, node: str, item: str, state: str) -> None:
+    """Put on record what Airflow alone knows of a step: skipped, killed, given up, or set so by a person."""
     known = records.step(run.run_id, node, item)
     now = time.time()
     if state == "skipped" and (known is None or known.state != "skipped"):
@@ -82,6 +90,8 @@ def _settle(records: Records, run: RunRecord, node: str, name: str, state: str) 
         found = {"error": error} if known is None or known.error is None else {}
         began = {} if known is not None and known.started else {"started": now}
         records.write_step(run.run_id, node, item, state="failed", ended=now, **began, **found)
+    elif state == "upstream_failed" and known is not None:  # what it did before it was cleared counts no more
+        records.write_step(run.run_id, node, item, state="pending")
     elif state == "success" and known is not None and known.state not in ("succeeded", "skipped"):
         records.write_step(run.run_id, node, item, state="succeeded", ended=now, error=None)
 
@@ -96,8 +106,9 @@ def opened_anyhow(
     """
     with contextlib.suppress(Exception):
         opened(context, pipeline, given, reopen=False)
-    dag_run, records = context["dag_run"], records_here()
-    run = records.run(record_id(dag_run.dag_id, dag_run.run_id))
+    records, dag_run = records_here(), context.get("dag_run")  # a run's hook may get no more than names
+    names = (dag_run.dag_id, dag_run.run_id) if dag_run else (context["dag"].dag_id, context["run_id"])
+    run = records.run(record_id(*names))
     if to is not None and "on_failure" not in run.tags:
         run = replace(run, tags={**run.tags, "on_failure": to})
         records.change_run(run.run_id, tags=run.tags)
@@ -141,12 +152,12 @@ class RunEnded:
         with _never_failing():
             records, run = records_here(), opened_anyhow(context, self.pipeline, self.given, self.to)
             if run.state not in ENDED:
-                error = None
-                if self.state == "failed":
+                error, known = None, any(step.error for step in records.steps(run.run_id) if step.state == "failed")
+                if self.state == "failed" and not known:
                     reason = context.get("reason") or "no reason is known"
                     error = describe_error(StepLost(f"The run was ended by Airflow: {reason}."))
                 records.close_run(run.run_id, self.state, error=error)
-                _tell("ended", records, run.run_id, seconds=_FROM_HOOK)
+            _tell("ended", records, run.run_id, seconds=_FROM_HOOK)
 
 
 def _tell(what: str, records: Records, run_id: str, *more: str, seconds: float = 10.0) -> None:

@@ -14,7 +14,7 @@ import inspect
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, Label, ParamsDict, conf
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         DeployModelOperator,
         EvaluateModelOperator,
         FraudFeaturesOperator,
+        IncidentNotifier,
         LoadDataOperator,
         PromoteModelOperator,
         RegisterModelOperator,
@@ -58,6 +59,7 @@ __all__ = [
     "DeployModelOperator",
     "EvaluateModelOperator",
     "FraudFeaturesOperator",
+    "IncidentNotifier",
     "LoadDataOperator",
     "PromoteModelOperator",
     "RegisterModelOperator",
@@ -140,6 +142,11 @@ def _refuse_a_folder_nobody_shares() -> None:
             f"The workers of {away[0]} share no disk, and the workspace {home or '(by default)'} is a folder: set "
             "OSTINATO_HOME to a URL such as s3://…, or OSTINATO_SHARED=1 where that folder is mounted on all of them."
         )
+    if (away or is_remote(home)) and not os.environ.get("OSTINATO_RECORDS"):
+        raise UsageError(
+            "Workers on several machines need records that all of them reach: set OSTINATO_RECORDS to a database, such "
+            "as postgresql+psycopg://host/ostinato. A file in a shared folder is none."
+        )
 
 
 def _given(pipeline: Pipeline[...], more: dict[str, Any]) -> dict[str, Any]:
@@ -174,7 +181,7 @@ def _schedule(pipeline: Pipeline[...], asked: Any, missing: list[str]) -> Any:
             f"{pipeline.name} cannot be scheduled: {', '.join(missing)} has no value. Write "
             f"to_dag({pipeline.name}, {missing[0]}=…, schedule=…)."
         )
-    if not isinstance(chosen, str):
+    if not isinstance(chosen, str) or chosen in ("@once", "@continuous"):
         return chosen
     if chosen.startswith("file:"):
         return [on_file(chosen)]
@@ -217,6 +224,7 @@ class _Tasks:
             "owner": pipeline.options.owner or "airflow",
             "on_failure_callback": StepFailed(**self.told),
         }
+        self.joint = {**self.common, "retries": 2, "retry_delay": timedelta(seconds=5)}  # for a database that is away
 
     def add(self) -> None:
         """Add all of them, and the report."""
@@ -229,8 +237,8 @@ class _Tasks:
                 gate >> Label(spell(guard.flag) if guard.expected else f"not {spell(guard.flag)}") >> task
                 if isinstance(task, JoinOperator):
                     task.gates.append(gate.task_id)
-        last, nodes = _last(self.dag.tasks), [node.name for node in self.graph.nodes]
-        report = ReportOperator(task_id=self._free("report"), nodes=nodes, **self.told, **self.common).as_teardown()
+        last, options = _last(self.dag.tasks), {**self.joint, "on_failure_callback": None}
+        report = ReportOperator(task_id=self._free("report"), **self.told, **options).as_teardown()
         for task in last:
             task >> report
 
@@ -247,7 +255,7 @@ class _Tasks:
     def _task(self, node: Node) -> Any:
         if node.kind == "either":
             rule: dict[str, Any] = {"trigger_rule": "none_failed_min_one_success"}
-            return JoinOperator(task_id=node.name, **self._read(node.inputs), **rule, **self.told, **self.common)
+            return JoinOperator(task_id=node.name, **self._read(node.inputs), **rule, **self.told, **self.joint)
         if node.kind == "collect":
             return self._collector(node)
         return self._mapped(node) if node.kind == "map" else self._step(node)
@@ -272,7 +280,7 @@ class _Tasks:
             if source.kind == "collect" or str(source.step.hints.get("return")).startswith("list["):
                 return self.tasks[over["$step"]].output
         name = self._free(f"items_of_{node.name}")
-        spread = SpreadOperator(task_id=name, inputs=self._asked(over), spec=over, **self.told, **self.common)
+        spread = SpreadOperator(task_id=name, inputs=self._asked(over), spec=over, **self.told, **self.joint)
         self.lists[node.name] = spread
         return spread.output
 
@@ -281,7 +289,7 @@ class _Tasks:
         over = self.lists[mapped.name].output if mapped.name in self.lists else self._asked(mapped.over)
         inputs = {"items": self.tasks[mapped.name].output, "over": over}
         rule: dict[str, Any] = {"trigger_rule": "none_failed"}
-        return CollectOperator(task_id=node.name, inputs=inputs, spec=node.inputs, **rule, **self.told, **self.common)
+        return CollectOperator(task_id=node.name, inputs=inputs, spec=node.inputs, **rule, **self.told, **self.joint)
 
     def _gate(self, guard: Guard) -> GateOperator:
         """The task that reads a flag, one for each flag however many nodes it guards."""
@@ -298,7 +306,7 @@ class _Tasks:
                 inputs=self._asked(guard.flag),
                 spec=guard.flag,
                 **self.told,
-                **self.common,
+                **self.joint,
             )
         return self.gates[name]
 

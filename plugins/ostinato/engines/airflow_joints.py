@@ -17,6 +17,7 @@ from ostinato.drawing import spell
 from ostinato.errors import ContractError, DataError
 from ostinato.runner import dig
 
+from .airflow_link import RunReportLink
 from .airflow_operators import OfRun, failing_for_good, filled
 from .airflow_run import records_here, states_of
 
@@ -26,6 +27,7 @@ class _Joint(OfRun, BaseOperator):
 
     template_fields: Sequence[str] = ("inputs",)
     template_fields_renderers = {"inputs": "json"}  # noqa: RUF012  (Airflow's own way)
+    operator_extra_links = (RunReportLink(),)
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, A
 
 from ostinato.artifacts import Promotion, is_reference
 from ostinato.catalog import import_path
-from ostinato.errors import PermanentError, StepLost, StepTimedOut, TransientError, is_transient
+from ostinato.errors import PermanentError, StepLost, StepTimedOut, TransientError, UsageError, is_transient
 from ostinato.graph import Step, seconds
 from ostinato.handle import bare
 from ostinato.records import RunRecord, describe_error, sentence
@@ -61,9 +61,9 @@ def scheduled(step: Step[..., Any]) -> dict[str, Any]:
     }
     if settings.timeout is not None:
         options["execution_timeout"] = timedelta(seconds=float(settings.timeout))
-    if returns(step, Promotion):
-        options["outlets"] = [AssetAlias(PROMOTIONS)]
-    return {**options, **settings.airflow}
+    own = [AssetAlias(PROMOTIONS)] if returns(step, Promotion) else []
+    outlets = [*own, *settings.airflow.get("outlets", ())]
+    return {**options, **settings.airflow, **({"outlets": outlets} if outlets else {})}
 
 
 def returns(step: Step[..., Any], *kinds: type) -> bool:
@@ -146,7 +146,8 @@ class _RunsStep(OfRun):
     def step(self) -> Step[..., Any]:
         """The step itself, imported now."""
         found = import_path(self.function)
-        assert isinstance(found, Step)  # to_dag and the operators hand in nothing else
+        if not isinstance(found, Step):
+            raise UsageError(f"{self.function} is no step: write @step above the function.")
         return found
 
     def arguments(self, run: RunRecord) -> dict[str, Any]:
@@ -344,14 +345,19 @@ def _answer(given: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any
 
 def _to_decide(run: RunRecord, arguments: Mapping[str, Any]) -> str:
     """What a person is shown: the facts of the verdict, each as code, for they are others' text."""
-    lines = [f"`{run.pipeline}`, as of `{(run.as_of or '')[:10]}`"]
+    lines = [f"{_code(run.pipeline)}, as of {_code((run.as_of or '')[:10])}"]
     for value in arguments.values():
         facts = value["facts"] if is_reference(value) else {}
-        lines += [f"- outcome: `{facts['outcome']}`"] if "outcome" in facts else []
+        lines += [f"- outcome: {_code(facts['outcome'])}"] if "outcome" in facts else []
         for check in facts.get("checks", ()):
-            found = json.dumps(check.get("value")).replace("`", "'")
-            lines.append(f"- {str(check['name']).replace('`', '')}: `{found}`, `{check['outcome']}`")
+            found = _code(json.dumps(check.get("value")))
+            lines.append(f"- {_code(check['name'])}: {found}, {_code(check['outcome'])}")
     return "\n".join(lines)
+
+
+def _code(text: Any) -> str:
+    """A text of others in Markdown, in which nothing is a link or a picture."""
+    return f"`{' '.join(str(text).replace('`', chr(39)).split())}`"
 
 
 def model_asset(name: str) -> Asset:

@@ -12,7 +12,7 @@ from airflow.sdk import Param
 from ostinato import parameters
 from ostinato.errors import ParameterError
 from ostinato.graph import Pipeline
-from ostinato.workspace import public
+from ostinato.workspace import presentable
 
 _AS_OF = "The moment the run stands for; by default the end of its data interval, else the day on which it runs."
 
@@ -35,15 +35,10 @@ def params_of(pipeline: Pipeline[...], given: Mapping[str, Any]) -> dict[str, Pa
         form = {**_schema_of(schema, name), **({"section": group} if group else {}), "title": name}
         value = values.get(name, parameters.default(pipeline, name))
         first = help_.get(name) or help_.get(name.partition(".")[0])
-        default = {} if value is parameters.MISSING else {"default": shown(value)}
+        default = {} if value is parameters.MISSING else {"default": presentable(value)}
         found[name] = Param(**default, description=first, **form)
     found["as_of"] = Param(None, description=_AS_OF, type=["null", "string"], format="date", title="as of")
     return found
-
-
-def shown(value: Any) -> Any:
-    """A value as the form may show it: an address without its password."""
-    return public(value) if isinstance(value, str) else value
 
 
 def _values(pipeline: Pipeline[...], given: Mapping[str, Any]) -> dict[str, Any]:

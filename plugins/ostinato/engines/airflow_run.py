@@ -8,6 +8,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,10 +20,12 @@ from ostinato.errors import ParameterError, UnknownName
 from ostinato.graph import Pipeline
 from ostinato.records import Records, RunRecord
 from ostinato.runner import moment, records_of
-from ostinato.workspace import Workspace
+from ostinato.workspace import Workspace, presentable
 
-from .airflow_params import flat, shown
+from .airflow_params import flat
+from .airflow_secrets import resolve
 
+_TELLING = 3.0  # seconds that a task may wait at its start
 ENDED = ("succeeded", "failed", "cancelled")
 
 
@@ -37,15 +40,15 @@ def workspace_here() -> Workspace:
     own as the current one.
     """
     home = os.environ.get("AIRFLOW_HOME") or os.path.expanduser("~/airflow")
-    workspace = Workspace.here(os.environ.get("OSTINATO_HOME") or f"{home}/ostinato")
-    if not workspace.remote and not os.path.isdir(workspace.home):
-        workspace.prepare()
-    return workspace
+    return Workspace.here(os.environ.get("OSTINATO_HOME") or f"{home}/ostinato")
 
 
 def records_here() -> Records:
-    """The records of that workspace."""
-    return records_of(workspace_here().home)
+    """The records of that workspace, which is made where it is not there yet."""
+    workspace = workspace_here()
+    if not workspace.remote and not os.path.isdir(workspace.home):
+        workspace.prepare()
+    return records_of(workspace.home)
 
 
 def opened(
@@ -71,14 +74,27 @@ def opened(
     except UnknownName:
         record = _first(records, _record(context, name, found, values, as_of))
     if reopen and record.state in ENDED:
-        from ostinato import alerts  # only now: a DAG file, which loads this one, is loaded every half minute
-
-        records.open_run(record)
-        if records.claim(f"{name}/resumed/{record.ended}", by="airflow"):  # of tasks that start together, one tells
-            alerts.resumed(records, name)
+        record = _again(records, record, values, as_of)
+    if run.run_type == "backfill" and "backfill" not in record.tags:  # a backfill may take over a run that failed
+        record = replace(record, tags={**record.tags, "backfill": "true"})
+        records.change_run(name, tags=record.tags)
     if error := wrong or odd:
         raise error
     return record
+
+
+def _again(records: Records, run: RunRecord, values: dict[str, Any], as_of: datetime) -> RunRecord:
+    """A run that has ended and goes on, for tasks of it were cleared; with what it is to do now."""
+    from ostinato import alerts  # only now: a DAG file, which loads this one, is loaded every half minute
+    from ostinato.delivery import deliver
+
+    records.open_run(run)
+    changed: dict[str, Any] = {"parameters": values, "as_of": as_of.isoformat(), "report": None}
+    records.change_run(run.run_id, **changed)
+    if records.claim(f"{run.run_id}/resumed/{run.ended}", by="airflow"):  # of tasks that start together, one tells
+        alerts.resumed(records, run.run_id)
+        deliver(records, workspace_here(), resolve=resolve, seconds=_TELLING)
+    return replace(run, state="running", ended=None, error=None, **changed)
 
 
 def _first(records: Records, run: RunRecord) -> RunRecord:
@@ -142,7 +158,8 @@ def _parameters(
         return asked, None
     known = flat(pipeline, given)
     # what the form shows of a value given in the DAG file comes back from it, without its password
-    new = {name: one for name, one in flat(pipeline, asked).items() if name not in known or one != shown(known[name])}
+    shown = {name: presentable(value) for name, value in known.items()}
+    new = {name: value for name, value in flat(pipeline, asked).items() if name not in shown or value != shown[name]}
     try:
         return parameters.resolve(pipeline, {**known, **new}), None
     except ParameterError as error:

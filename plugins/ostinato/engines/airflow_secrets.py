@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from airflow.sdk import Connection, Variable
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
+from airflow.sdk.log import mask_secret
 
 from ostinato.context import from_environment
+from ostinato.errors import Unavailable
+
+_NO_SECRETS = frozenset("OSTINATO_ALERTS SLACK_API_URL MLFLOW_TRACKING_URI MLFLOW_TRACKING_USERNAME".split())
 
 
 def resolve(name: str) -> str | None:
     """The secret `name`: from the Connection that is known to hold it, a Variable or Connection of that very name, the
     environment. None where it is nowhere.
+
+    Airflow masks it in its logs from then on, wherever it was kept.
+
+    Raises:
+        Unavailable: Airflow gives no answer.
     """
+    try:
+        found = _found(name)
+    except AirflowRuntimeError as error:
+        raise Unavailable(f"Airflow does not say whether it keeps {name!r}: {error}") from error
+    if found and name not in _NO_SECRETS:
+        mask_secret(found)
+    return found
+
+
+def _found(name: str) -> str | None:
     if name in _IN_CONNECTIONS:
         place, part = _IN_CONNECTIONS[name]
         found = _connection(place)
@@ -22,14 +41,12 @@ def resolve(name: str) -> str | None:
             return value
     variable = Variable.get(name, default=None)
     if variable is not None:
-        return variable if isinstance(variable, str) else json.dumps(variable)
+        return str(variable)
     named = _connection(name)
     return (named.password or named.get_uri()) if named is not None else from_environment(name)
 
 
 def _connection(name: str) -> Any:
-    from airflow.sdk.exceptions import AirflowNotFoundException
-
     try:
         return Connection.get(name)
     except AirflowNotFoundException:

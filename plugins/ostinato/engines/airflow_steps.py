@@ -1,6 +1,8 @@
 """The ready-made steps as operators for DAGs of your own, and a notifier that tells of their failures.
 
-    with DAG("churn", on_failure_callback=SlackIncidentNotifier(channel="#ml-ops")):
+    tell = SlackIncidentNotifier(channel="#ml-ops")
+
+    with DAG("churn", on_failure_callback=tell, on_success_callback=tell):
         table = LoadDataOperator(task_id="load", source="s3://bank/churn", time="ts")
         checked = ValidateDataOperator(task_id="validate", data=table.output, suite="suites/churn.yaml")
         split = SplitByTimeOperator(task_id="split", data=checked.output, test_days=7)
@@ -12,11 +14,12 @@ An argument of a step is one of its operator; another task's result is `task.out
 from __future__ import annotations
 
 import inspect
+from collections.abc import Collection
 from typing import Any
 
 from airflow.sdk import BaseNotifier
 
-from ostinato.errors import UsageError
+from ostinato.errors import UsageError, suggest
 from ostinato.graph import Step
 from ostinato.steps import (
     alert,
@@ -60,7 +63,7 @@ def operator_of(step: Step[..., Any], name: str | None = None) -> type[Any]:
     def partial(**options: Any) -> _Partial:
         if base is AskOperator:
             raise UsageError(f"{called} asks a person, and cannot be mapped.")
-        return _Partial(split(options))
+        return _Partial(split(options), names)
 
     itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     others = inspect.Parameter("of_operator", inspect.Parameter.VAR_KEYWORD, annotation=Any)
@@ -73,18 +76,20 @@ def operator_of(step: Step[..., Any], name: str | None = None) -> type[Any]:
 class _Partial:
     """A mapped operator without its items: `TrainModelOperator.partial(task_id=…, data=…).expand(seed=[1, 2, 3])`."""
 
-    def __init__(self, known: dict[str, Any]) -> None:
-        self._known = known
+    def __init__(self, known: dict[str, Any], names: Collection[str]) -> None:
+        self._known, self._names = known, names
 
     def expand(self, **mapped: Any) -> Any:
         """Run once for each item of a list, or of another task's output that is one.
 
         Raises:
-            UsageError: not just one argument is mapped.
+            UsageError: not just one argument of the step is mapped.
         """
         if len(mapped) != 1:
             raise UsageError(f"Map one argument: expand(seed=[1, 2]), not {len(mapped)} of them.")
         ((name, items),) = mapped.items()
+        if name not in self._names:
+            raise UsageError(f"There is no argument {name!r} to map. {suggest(name, self._names)}")
         return StepOperator.partial(**self._known, item_name=name).expand(item=items)
 
 
@@ -102,12 +107,26 @@ TrainModelOperator = operator_of(train, "TrainModelOperator")
 ValidateDataOperator = operator_of(validate, "ValidateDataOperator")
 
 
-class SlackIncidentNotifier(BaseNotifier):
-    """One incident a run in Slack, of whatever task fails; as `on_failure_callback` of a DAG or of its tasks.
+class IncidentNotifier(BaseNotifier):
+    """One incident a run, of whatever task fails, to where `OSTINATO_ALERTS` says.
 
-    As `on_success_callback` of the DAG it tells of recovery and promotion. What cannot be sent is kept, and sent by
-    whatever of ours runs next.
+    It belongs on a DAG twice, for it also closes the run's record: as `on_failure_callback` and as
+    `on_success_callback`, where it tells of recovery and promotion. On a task it tells at once. What cannot be sent is
+    kept, and sent by whatever of ours runs next.
     """
+
+    to: str | None = None
+
+    def notify(self, context: Any) -> None:
+        """Open the run's incident, or tell how the run ended."""
+        if context.get("exception") is not None:
+            return StepFailed(None, {}, self.to)(context)
+        state = "succeeded" if str(context["dag_run"].state) == "success" else "failed"
+        return RunEnded(None, {}, state, self.to)(context)
+
+
+class SlackIncidentNotifier(IncidentNotifier):
+    """The same to a channel of Slack."""
 
     template_fields = ("channel",)
 
@@ -125,10 +144,7 @@ class SlackIncidentNotifier(BaseNotifier):
         super().__init__(**options)
         self.channel = channel
 
-    def notify(self, context: Any) -> None:
-        """Open the run's incident, or tell how the run ended."""
-        to = f"slack:{self.channel}"
-        if context.get("exception") is not None:
-            return StepFailed(None, {}, to)(context)
-        state = "succeeded" if str(context["dag_run"].state) == "success" else "failed"
-        return RunEnded(None, {}, state, to)(context)
+    @property
+    def to(self) -> str:  # type: ignore[override]
+        """The channel as settings write it."""
+        return f"slack:{self.channel}"
