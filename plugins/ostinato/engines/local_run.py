@@ -118,9 +118,9 @@ def resume(
         raise UsageError(f"{record.pipeline} has changed since run {record.run_id}; start a new run instead.")
     with _held(workspace, record.run_id) as lock:
         now = records.run(record.run_id)
-        if now.state == "succeeded" and now.report:  # else it was killed between its last step and its report
-            return outcome(records, record.run_id)
         with telling(workspace, record.run_id, listener, found.unsent) as hear:
+            if now.state == "succeeded" and now.report:  # else it was killed between its last step and its report
+                return outcome(records, record.run_id)
             return Play(again, record, workspace, lock, hear, ask).play()
 
 
