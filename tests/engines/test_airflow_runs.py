@@ -303,16 +303,16 @@ def test_what_is_wrong_stands_in_the_tasks_log_and_is_told_once(
 
 
 def test_a_broken_suite_stops_the_run_with_its_line(here: Here, tmp_path: Path) -> None:
-    """Before anything is read, and without a retry."""
+    """A clear sentence, no retry, one incident."""
     suite = tmp_path / "broken.yaml"
     suite.write_text("dataset: payments\nexpectations:\n  - column_values_to_be_uniqe: id\n")
     run_id = here.server.trigger("data_validation", {"source": str(here.sample), "suite": str(suite)})
     found = here.ended("data_validation", run_id)
-    assert states_of(found) == {"load": "failed", "validate": "pending"}
-    log = here.server.task_log("data_validation", run_id, "load")
+    assert states_of(found) == {"load": "succeeded", "validate": "failed"}
+    log = here.server.task_log("data_validation", run_id, "validate")
     assert "broken.yaml:3" in log
     assert "column_values_to_be_unique" in log
-    assert here.told(found["run_id"]) == ["data_validation failed at load"]
+    assert here.told(found["run_id"]) == ["data_validation failed at validate"]
 
 
 def test_parameters_outside_their_schema_never_start_a_run(here: Here) -> None:
