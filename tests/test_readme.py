@@ -38,7 +38,7 @@ def sh(command: str, folder: Path) -> str:
 def test_every_block_is_of_a_kind_that_is_run_here() -> None:
     """A block nobody runs would rot."""
     assert {kind for kind, _ in BLOCKS} == {"sh", "python"}
-    assert len(SHELL) == 7
+    assert len(SHELL) == 9
     assert len(PYTHON) == 1
 
 
@@ -81,6 +81,12 @@ def test_make_airflow_starts_the_demo() -> None:
     """Only its recipe is looked at here: the demo and the block below it are run where Airflow is."""
     assert "make airflow" in SHELL[5]
     assert "demo/start_airflow.py" in sh("make -n airflow", ROOT)
+
+
+def test_make_prefect_starts_the_demo() -> None:
+    """As with Airflow's."""
+    assert "make prefect" in SHELL[7]
+    assert "demo/start_prefect.py" in sh("make -n prefect", ROOT)
 
 
 def test_the_python_block_runs_as_a_script_and_by_the_command_line(tmp_path: Path) -> None:

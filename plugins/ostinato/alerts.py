@@ -308,9 +308,12 @@ def _place(run: RunRecord) -> list[Line]:
 
 def _next(run: RunRecord) -> list[Line]:
     """The command to write, where one helps."""
-    if run.engine == "local":
-        return [[("next", f"ostinato run --resume {run.run_id}")]]
-    return [[("next", "clear what failed, and it runs again")]] if run.engine == "airflow" else []
+    known = {
+        "local": f"ostinato run --resume {run.run_id}",
+        "airflow": "clear what failed, and it runs again",
+        "prefect": "press Retry on its page: what succeeded is taken as it is",
+    }
+    return [[("next", known[run.engine])]] if run.engine in known else []
 
 
 def _cooldown() -> float:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .context import current
-from .errors import ContractError, DataError, suggest
+from .errors import ContractError, DataError, OstinatoError, suggest
 from .workspace import filesystem, is_remote, local_path, read_text, to_uri, write_json, write_text
 
 if TYPE_CHECKING:
@@ -77,6 +77,20 @@ class Artifact:
 def is_reference(value: Any) -> bool:
     """Whether a JSON value is a reference to an artifact."""
     return isinstance(value, Mapping) and {"kind", "uri", "digest"} <= value.keys()
+
+
+def all_there(output: Any) -> bool:
+    """Whether everything that a recorded result refers to is still as it was."""
+    if is_reference(output):
+        if output["uri"].startswith("models:"):
+            return True
+        try:
+            there = bool(Artifact.from_json(output).manifest()["digest"] == output["digest"])
+        except OstinatoError:
+            return False
+        return there or "where" in output["facts"]
+    parts = output.values() if isinstance(output, dict) else output if isinstance(output, list) else ()
+    return all(all_there(part) for part in parts)
 
 
 def write_manifest(place: str, kind: str, digest: str, facts: Mapping[str, Any], **more: Any) -> None:

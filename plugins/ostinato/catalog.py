@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from .errors import UnknownName, UsageError, suggest
-from .graph import DAG_FILE, Pipeline
+from .graph import LOADED, Pipeline
 
 BUILT_IN: dict[str, dict[str, str]] = {
     "alerts": {
@@ -86,7 +86,7 @@ def _from_file(file: str) -> ModuleType:
     name = f"ostinato_file_{place.stem}_{hashlib.sha256(str(place).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
-    if (known := _dag_file(str(place))) is not None:
+    if (known := _loaded(str(place))) is not None:
         return known
     if not place.is_file():
         raise UsageError(f"There is no file {place}.")
@@ -105,9 +105,9 @@ def _from_file(file: str) -> ModuleType:
     return module
 
 
-def _dag_file(place: str) -> ModuleType | None:
-    """The module that Airflow has made of a file: importing it anew would make its DAGs twice."""
-    named = [module for name, module in list(sys.modules.items()) if name.startswith(DAG_FILE)]
+def _loaded(place: str) -> ModuleType | None:
+    """The module that an engine has made of a file: importing it anew would make its DAGs twice."""
+    named = [module for name, module in list(sys.modules.items()) if name.startswith(LOADED)]
     return next((module for module in named if getattr(module, "__file__", None) == place), None)
 
 

@@ -8,15 +8,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import dag_files, installation, parameters
+from . import dag_files, flow_files, installation, parameters
 from .catalog import find_pipeline, names, pipelines_in
 from .errors import OstinatoError, UsageError
+from .flow_files import count
 from .graph import Pipeline
 
 SUITES = (".yaml", ".yml")
 _DAG = r"^(from|import)\s+ostinato\.engines\b.*\bairflow_dag\b"
+_FLOW = r"\A(?![\s\S]*^def to_flow\b)[\s\S]*^[^#\n]*\bto_flow\("  # called, not made
+_PLAN = "prefect.yaml"
 # What a file must say to be looked at, by how its name ends.
-_SAID = {".py": rf"^\s*@(\w+\.)?pipeline\b|{_DAG}", **dict.fromkeys(SUITES, r"^\ufeff?[\"']?expectations[\"']?\s*:")}
+_SAID = {
+    ".py": rf"^\s*@(\w+\.)?pipeline\b|{_DAG}|{_FLOW}",
+    **dict.fromkeys(SUITES, r"^\ufeff?[\"']?expectations[\"']?\s*:"),
+}
 _OTHERS = frozenset({"site-packages", "node_modules", "__pycache__"})
 
 
@@ -46,7 +52,11 @@ def _installation() -> Iterator[Finding]:
     twice = installation.doubled()
     yield Finding("installation", twice is None, twice or installation.described())
     yield _python()
-    for subject, problem in (("plugins folder", installation.unguarded()), ("requirements", installation.unmet())):
+    for subject, problem in (
+        ("plugins folder", installation.unguarded()),
+        ("requirements", installation.unmet()),
+        ("Prefect", installation.prefect_unfit()),
+    ):
         if problem:
             yield Finding(subject, False, problem)
 
@@ -58,19 +68,23 @@ def _python() -> Finding:
 
 def _files(path: Path) -> Iterator[Finding]:
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if _is_ours(file, path))
+    folder = path if path.is_dir() else path.parent
     dags = [file for file in files if file.suffix == ".py" and _says(file, _DAG)]
+    flows = [file for file in files if file.name == _PLAN or (file.suffix == ".py" and _says(file, _FLOW))]
     if not files:
-        yield Finding(str(path), False, "no file in it defines a pipeline, makes a DAG or is a suite")
+        yield Finding(str(path), False, "no file in it defines a pipeline, makes a DAG or a flow, or is a suite")
     for file in files:
-        if file not in dags:
+        if file not in dags and file not in flows:
             yield from _suite(file) if file.suffix in SUITES else _pipelines(file)
     if dags:
-        yield from _dags(dags, path if path.is_dir() else path.parent)
+        yield from _dags(dags, folder)
+    if flows:
+        yield from _flows(flows, folder)
 
 
 def _is_ours(file: Path, folder: Path) -> bool:
-    """Only a file with @pipeline or to_dag is imported, or `expectations:` read, and none of an environment's."""
-    said = _SAID.get(file.suffix)
+    """Only a file with @pipeline, to_dag or to_flow is imported, or `expectations:` read, and none of others."""
+    said = "" if file.name == _PLAN else _SAID.get(file.suffix)
     folders = file.relative_to(folder).parts
     if said is None or _OTHERS.intersection(folders) or any(part.startswith(".") for part in folders):
         return False
@@ -93,21 +107,31 @@ def _dags(files: list[Path], folder: Path) -> Iterator[Finding]:
             if loaded.error:
                 yield Finding(place, False, loaded.error)
             elif loaded.tasks:
-                yield Finding(place, True, f"{_count(len(loaded.tasks), 'DAG')}, {_count(sum(loaded.tasks), 'task')}")
+                yield Finding(place, True, f"{count(len(loaded.tasks), 'DAG')}, {count(sum(loaded.tasks), 'task')}")
             else:
                 yield Finding(place, False, "makes no DAG that Airflow finds: write name = to_dag(…) at its top level")
     except RuntimeError as error:
         yield Finding(str(folder), False, f"Airflow cannot load DAG files here: {error}")
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _flows(files: list[Path], folder: Path) -> Iterator[Finding]:
+    """Name, parameters and deployments of each flow, or the error that Prefect hides, at its line."""
+    plans = [file for file in files if file.name == _PLAN]
+    if installation.version_of(installation.PREFECT) is None:
+        for file in files:
+            what = "deployments, not looked at" if file in plans else "a flow file, not loaded"
+            yield Finding(str(file), True, f"{what}: Prefect is not installed here")
+        return
+    for said in flow_files.check([file for file in files if file not in plans], plans, folder):
+        yield Finding(*said)
 
 
 def _pipelines(file: Path) -> Iterator[Finding]:
     try:
         found = pipelines_in(str(file))
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # some leave: sys.exit, pytest.skip
         yield Finding(str(file), False, f"cannot be imported: {type(error).__name__}: {error}")
         return
     if not found:
@@ -130,7 +154,7 @@ def _suite(file: Path) -> Iterator[Finding]:
     except OstinatoError as error:
         yield Finding(str(file), False, str(error))
     else:
-        yield Finding(str(file), True, _count(rules, "rule"))
+        yield Finding(str(file), True, count(rules, "rule"))
 
 
 def _pipeline(name: str) -> Finding:

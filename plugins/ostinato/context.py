@@ -9,6 +9,7 @@ context.current().as_of          # the moment the run stands for; never read the
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -101,10 +102,16 @@ class Context:
         if value is None:
             raise ConfigurationError(
                 f"The secret {name!r} is not set. Locally write {name}=… in the environment or in a .env file; "
-                "in Airflow keep it as a Variable or Connection of that name."
+                "in Airflow keep it as a Variable or Connection of that name; "
+                f"in Prefect as a Secret block called {_block(name)}."
             )
         remember(value)
         return value
+
+
+def _block(name: str) -> str:
+    """Prefect's names of blocks are lower case and dashes."""
+    return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 _current: ContextVar[Context | None] = ContextVar("ostinato_context", default=None)

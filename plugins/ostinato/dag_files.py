@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# Like Airflow, which appends the plugins folder and the folder of the DAGs, it looks there last.
+from .separate import answer
+
 _LOAD = """
-import json, os, sys
-answer, *places = sys.argv[1:4]
-sys.path += places
+import os
 from airflow.dag_processing.dagbag import DagBag
 bag = DagBag(os.devnull, collect_dags=False)
-found = {file: [len(dag.tasks) for dag in bag.process_file(file)] for file in sys.argv[4:]}
-with open(answer, "w") as out:
-    json.dump([found, bag.import_errors], out)
+found = {file: [len(dag.tasks) for dag in bag.process_file(file)] for file in asked}
+said = [found, bag.import_errors]
 """
 # What stands between an exception's chain and its own words.
 _FRAMES = re.compile(r"^Traceback \(most recent call last\):\n(?: .*\n)+", re.MULTILINE)
@@ -43,15 +38,9 @@ def load(files: Sequence[Path], folder: Path) -> Iterator[Loaded]:
     Raises:
         RuntimeError: Airflow gave no answer; the last thing it said.
     """
-    with tempfile.TemporaryDirectory(prefix="ostinato-") as place:
-        answer = Path(place, "answer.json")
-        paths = [str(file.resolve()) for file in files]
-        command = [sys.executable, "-P", "-c", _LOAD, str(answer), str(Path(__file__).parents[1]), str(folder), *paths]
-        env = _environment(place)
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)  # noqa: S603 -- Python itself
-        if not answer.exists():
-            raise RuntimeError((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
-        found, errors = json.loads(answer.read_text())
+    paths = [str(file.resolve()) for file in files]
+    with tempfile.TemporaryDirectory(prefix="ostinato-") as home:
+        found, errors = answer(_LOAD, paths, path=[folder], environment=_environment(home))
     for file, path in zip(files, paths, strict=True):
         yield _failed(file, errors[path]) if path in errors else Loaded(file, tasks=found[path])
 
@@ -62,8 +51,8 @@ def _failed(file: Path, trace: str) -> Loaded:
     return Loaded(file, error=_FRAMES.split(trace)[-1].strip(), line=int(lines[-1]) if lines else None)
 
 
-def _environment(place: str) -> dict[str, str]:
+def _environment(home: str) -> dict[str, str]:
     """The caller's Airflow; where there is none yet, a passing one instead of a new folder in the home directory."""
-    home = {} if Path("~/airflow").expanduser().is_dir() else {"AIRFLOW_HOME": place}
+    own = {} if Path("~/airflow").expanduser().is_dir() else {"AIRFLOW_HOME": home}
     # as deep as it goes: by default the two frames that are kept may not be the file's own
-    return {**home, **os.environ, "AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH": "1000"}
+    return {**own, **os.environ, "AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH": "1000"}

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 Effect = Literal["none", "idempotent", "once"]
 NodeKind = Literal["step", "either", "map", "collect"]
-DAG_FILE = "unusual_prefix_"  # what Airflow puts before the name of a DAG file's module
+LOADED = ("unusual_prefix_", "__prefect_loader_")  # how Airflow and Prefect call the module of a file they load
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 
@@ -147,23 +147,33 @@ class Step(Generic[P, R]):
     def signature(self) -> inspect.Signature:
         return inspect.signature(self.function)
 
+    @property
+    def importable(self) -> bool:
+        """Whether another process can find it; a notebook's cannot be found."""
+        place, _, name = reference(self.function).rpartition(":")
+        return place != "__main__" and "<" not in name
+
     def __repr__(self) -> str:
         return f"<step {self.path}>"
 
 
 def reference(function: Callable[..., Any]) -> str:
-    """`module:name`, or `file.py:name` where the module is a script that was run, or a DAG file."""
+    """`module:name`, or `file.py:name` where the module is a script that was run, or a file that an engine loaded."""
     module = function.__module__
-    if module == "__main__" or module.startswith(("ostinato_file_", DAG_FILE)):
+    if module == "__main__" or module.startswith(("ostinato_file_", *LOADED)):
         module = getattr(sys.modules.get(module), "__file__", None) or module
         module = os.path.abspath(module) if module.endswith(".py") else module
     return f"{module}:{function.__qualname__}"
 
 
-def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """A function's annotations as types."""
+def hints_of(function: Callable[..., Any], *, limits: bool = False) -> dict[str, Any]:
+    """A function's annotations as types.
+
+    Args:
+        limits: whether `Annotated[int, Ge(1)]` stays what it is, or becomes `int`.
+    """
     try:
-        return typing.get_type_hints(function)
+        return typing.get_type_hints(function, include_extras=limits)
     except NameError as error:
         raise PipelineError(
             f"{reference(function)}: the annotation {error.name!r} is not defined where it is read."

@@ -106,7 +106,9 @@ _armour()
 
 
 def bare(annotation: Any) -> Any:
-    """`X` of `X | None`; anything else as it is."""
+    """`X` of `X | None` and of `Annotated[X, …]`; anything else as it is."""
+    if get_origin(annotation) is typing.Annotated:
+        return bare(get_args(annotation)[0])
     if get_origin(annotation) in (typing.Union, types.UnionType):
         sides = [side for side in get_args(annotation) if side is not type(None)]
         return sides[0] if len(sides) == 1 else Any

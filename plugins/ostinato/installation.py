@@ -13,6 +13,7 @@ from . import __version__
 # pyproject.toml's list once more: a folder that was dropped in has no metadata to read it from.
 NEEDS = (
     "alembic>=1.13,<2",
+    "annotated-types>=0.7",
     "duckdb>=2,<3",
     "fsspec>=2026.1",
     "great-expectations>=1.24,<2",
@@ -32,6 +33,8 @@ NEEDS = (
     "typer>=0.20",
 )
 AIRFLOW = "apache-airflow-core"
+PREFECT = "prefect"
+FASTAPI = "0.151"  # the first that Prefect's own bounds ought to exclude, and those of 3.8 do not
 LIVE = Path(__file__).resolve().parent
 
 
@@ -84,6 +87,15 @@ def unmet() -> str | None:
             said.append(f"{name} is {'not installed' if version is None else version}")
             wanted.append(f'"{need}"')
     return f"{', '.join(said)}. Run: pip install {' '.join(wanted)}" if said else None
+
+
+def prefect_unfit() -> str | None:
+    """Where Prefect is installed, a FastAPI too new for its server; `prefect version` does not notice."""
+    prefect, fastapi = version_of(PREFECT), version_of("fastapi")
+    if prefect is None or fastapi is None or _release(fastapi) < _release(FASTAPI):
+        return None
+    said = f"Prefect {prefect} runs with fastapi below {FASTAPI}, and {fastapi} is installed: its server may not start"
+    return f'{said}. Run: pip install "fastapi<{FASTAPI}"'
 
 
 def _fits(version: str, need: str) -> bool:

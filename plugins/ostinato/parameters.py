@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import re
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +15,7 @@ from typing import Any
 from .errors import ParameterError, suggest
 from .graph import Pipeline, hints_of
 from .handle import bare, fields_of
+from .workspace import presentable
 
 RESERVED = ("as_of",)
 
@@ -27,21 +29,28 @@ MISSING = _Missing()
 
 
 @lru_cache(maxsize=64)
-def _adapter(pipeline: Pipeline[...]) -> Any:
+def _adapter(pipeline: Pipeline[...], partly: bool = False) -> Any:
     """What checks a pipeline's parameters: strict about names, lax about text for numbers.
 
     A dataclass rather than a model, whose own attributes a parameter called `schema` or `json` would shadow.
+
+    Args:
+        partly: whether those without a default may be missing.
     """
     import pydantic
 
-    hints, fields = hints_of(pipeline.function), []
+    hints, fields = hints_of(pipeline.function, limits=True), []
     for name, parameter in inspect.signature(pipeline.function).parameters.items():
         if name in RESERVED:
             raise ParameterError(f"{pipeline.name}: {name!r} is given by the engine and cannot be a parameter.")
         if name.startswith("_"):
             raise ParameterError(f"{pipeline.name}: a parameter's name starts with a letter: {name!r}")
-        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-        fields.append((name, hints.get(name, Any), pydantic.Field(default)))
+        default = parameter.default
+        if default is not inspect.Parameter.empty:
+            field = pydantic.Field(default)
+        else:
+            field = pydantic.Field(None, validate_default=False) if partly else pydantic.Field(...)
+        fields.append((name, hints.get(name, Any), field))
     config = pydantic.ConfigDict(
         extra="forbid", validate_default=True, allow_inf_nan=False, ser_json_inf_nan="constants"
     )
@@ -59,15 +68,16 @@ def schema(pipeline: Pipeline[...]) -> dict[str, Any]:
     return found
 
 
-def check(pipeline: Pipeline[...], given: Mapping[str, Any]) -> None:
-    """Refuse values that `resolve` would refuse; others may come later.
+def check(pipeline: Pipeline[...], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuse values that `resolve` would refuse; gives all that is known without those that may come later.
 
     Raises:
         ParameterError: as `resolve`, but for what is missing.
     """
-    _, wrong = _resolved(pipeline, given, partly=True)
+    values, wrong = _resolved(pipeline, given, partly=True)
     if wrong:
         raise ParameterError("\n".join(wrong.values()))
+    return values
 
 
 def resolve(pipeline: Pipeline[...], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,18 +102,70 @@ def _resolved(
     """The values, and why some of them were refused, by name; `partly` lets them be missing."""
     import pydantic
 
-    adapter = _adapter(pipeline)
+    adapter = _adapter(pipeline, partly)
     wrong = _misnamed(pipeline, given)
     values: dict[str, Any] = {}
     try:
         named = {name: value for name, value in given.items() if name not in wrong}
-        values = adapter.dump_python(adapter.validate_python(_nested(pipeline, named)), mode="json")
+        nested = _nested(pipeline, named)
+        later = {name for name in _without_default(pipeline) if partly and name not in nested}
+        values = adapter.dump_python(adapter.validate_python(nested), mode="json", exclude=later)
         json.dumps(values, allow_nan=False)
     except pydantic.ValidationError as error:
         wrong |= _refused(pipeline, error, partly)
     except ValueError as error:
         raise ParameterError(f"{pipeline.name}: a parameter is not JSON: {error}.") from None
     return values, wrong
+
+
+def over_given(pipeline: Pipeline[...], given: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What a form asks for over what a file gives, both by dotted names.
+
+    A value that the form shows without its password, and that comes back as it was shown, is the file's.
+    """
+    known = flat(pipeline, given)
+    shown = {name: presentable(value) for name, value in known.items()}
+    new = {name: value for name, value in flat(pipeline, asked).items() if name not in shown or value != shown[name]}
+    return {**known, **new}
+
+
+def flat(pipeline: Pipeline[...], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as JSON by dotted names, in place of a group its members; what is said of a member alone wins."""
+    import pydantic_core
+
+    groups = {name.rpartition(".")[0] for name in names(pipeline)}
+    found: dict[str, Any] = {}
+    for name in sorted(values, key=lambda name: name.count(".")):
+        value = pydantic_core.to_jsonable_python(values[name])
+        if name in groups and isinstance(value, Mapping):
+            found |= flat(pipeline, {f"{name}.{member}": one for member, one in value.items()})
+        else:
+            found[name] = value
+    return found
+
+
+def _without_default(pipeline: Pipeline[...]) -> list[str]:
+    signature = inspect.signature(pipeline.function)
+    return [name for name, one in signature.parameters.items() if one.default is one.empty]
+
+
+def described(pipeline: Pipeline[...]) -> dict[str, str]:
+    """What the docstrings of a pipeline and of its groups say of each parameter, by dotted name."""
+    found = _arguments(inspect.getdoc(pipeline.function) or "")
+    for name, kind in names(pipeline).items():
+        if isinstance(bare(kind), type) and fields_of(bare(kind)):
+            members = _arguments(inspect.getdoc(bare(kind)) or "")
+            found |= {f"{name}.{member}": said for member, said in members.items()}
+    return found
+
+
+def _arguments(text: str) -> dict[str, str]:
+    """What the section `Args:` or `Attributes:` of a docstring says of each name."""
+    section = re.search(r"^(?:Args|Attributes):\n((?:[ \t]+.*\n?|\n)+)", text, re.MULTILINE)
+    found: dict[str, str] = {}
+    for one in re.finditer(r"^    ([\w, ]+): (.*(?:\n {6,}.*)*)", section[1] if section else "", re.MULTILINE):
+        found |= {name.strip(): " ".join(one[2].split()) for name in one[1].split(",")}
+    return found
 
 
 def names(pipeline: Pipeline[...]) -> dict[str, Any]:
@@ -134,6 +196,9 @@ def spelled(kind: Any) -> str:
     """A type as a person reads it: `int | None`, `"delayed" or "complete"`."""
     if typing.get_origin(kind) is typing.Literal:
         return " or ".join(json.dumps(value) for value in typing.get_args(kind))
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        sides = [side for side in typing.get_args(kind) if side is not type(None)]
+        return " | ".join([*map(spelled, sides), *["None"] * (type(None) in typing.get_args(kind))])
     if isinstance(kind, type) and not typing.get_args(kind):
         return kind.__name__
     return str(kind).replace("typing.", "")

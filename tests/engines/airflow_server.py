@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,10 +36,10 @@ QUICK = {
     "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "1",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "30",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",  # a task whose supervisor was killed is given up then
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",  # a task whose supervisor was killed is given up then
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
     "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "1",  # also of people who were asked and do not answer
 }
@@ -68,7 +69,7 @@ class Server(demo.Airflow):  # type: ignore[misc, name-defined]
         """Let its runs begin; new DAGs are paused."""
         self.request("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
 
-    def wait_for_dag(self, dag_id: str, seconds: float = 60) -> None:
+    def wait_for_dag(self, dag_id: str, seconds: float = 240) -> None:
         """Return when the DAG's file was read."""
         self._wait(seconds, lambda: dag_id in self.dags(), lambda: f"no DAG {dag_id}; {self.import_errors()}")
 
@@ -97,7 +98,7 @@ class Server(demo.Airflow):  # type: ignore[misc, name-defined]
         """One run, as the API describes it."""
         return dict(self.request("GET", _path(dag_id, run_id)))
 
-    def wait_for(self, dag_id: str, run_id: str, seconds: float = 120) -> str:
+    def wait_for(self, dag_id: str, run_id: str, seconds: float = 300) -> str:
         """Return how the run ended: `success` or `failed`."""
         self._wait(
             seconds,
@@ -106,7 +107,7 @@ class Server(demo.Airflow):  # type: ignore[misc, name-defined]
         )
         return str(self.run(dag_id, run_id)["state"])
 
-    def wait_for_task(self, dag_id: str, run_id: str, task_id: str, state: str, seconds: float = 60) -> None:
+    def wait_for_task(self, dag_id: str, run_id: str, task_id: str, state: str, seconds: float = 240) -> None:
         """Return when the task is in that state."""
         self._wait(
             seconds,
@@ -188,29 +189,37 @@ def airflow_server(
     Of ostinato's configuration nothing is inherited; its workspace is in the folder, or where `environment` says.
     The block fails at its end if a process had to be killed.
     """
-    outer = {"OSTINATO_HOME": str(folder / "ostinato")}
-    if database:
+    with _memory() as memory:
+        outer = {"OSTINATO_HOME": str(folder / "ostinato")}
         # psycopg speaks both ways; asked for nothing, Airflow would want asyncpg for the other one.
-        outer |= {f"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN{kind}": database for kind in ("", "_ASYNC")}
-    with pytest.MonkeyPatch.context() as patch:
-        for name in os.environ.copy():
-            if name.startswith(("OSTINATO_", "PYTEST_")) or name == "MLFLOW_TRACKING_URI":
-                patch.delenv(name)
-        server = Server.at(
-            folder / "airflow",
-            dags=dags,
-            plugins=plugins or folder / "no-plugins",
-            users=USERS,
-            environment={**QUICK, **outer, **(environment or {})},
-        )
-    try:
-        server.start()
-        server.wait_until_healthy()
-        yield server
-    finally:
-        forced = server.stop()
-        assert not server.processes(), f"still alive: {server.processes()}"
+        both = ("", "_ASYNC") if database else ("",)
+        url = database or f"sqlite:///{memory}/airflow.db?timeout=60"
+        outer |= {f"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN{kind}": url for kind in both}
+        with pytest.MonkeyPatch.context() as patch:
+            for name in os.environ.copy():
+                if name.startswith(("OSTINATO_", "PYTEST_")) or name == "MLFLOW_TRACKING_URI":
+                    patch.delenv(name)
+            server = Server.at(
+                folder / "airflow",
+                dags=dags,
+                plugins=plugins or folder / "no-plugins",
+                users=USERS,
+                environment={**QUICK, **outer, **(environment or {})},
+            )
+        try:
+            server.start()
+            server.wait_until_healthy()
+            yield server
+        finally:
+            forced = server.stop()
+            assert not server.processes(), f"still alive: {server.processes()}"
     assert not forced, f"only SIGKILL could end {forced}"
+
+
+def _memory() -> tempfile.TemporaryDirectory[str]:
+    """A folder in memory where there is one: a slow disk makes four processes that share a sqlite wait for too long."""
+    place = "/dev/shm"
+    return tempfile.TemporaryDirectory(prefix="airflow-", dir=place if os.access(place, os.W_OK) else None)
 
 
 def _path(dag_id: str, run_id: str) -> str:

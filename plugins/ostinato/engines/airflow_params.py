@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import Param
 
 from ostinato import parameters
-from ostinato.errors import ParameterError
 from ostinato.graph import Pipeline
 from ostinato.workspace import presentable
 
@@ -25,8 +22,8 @@ def params_of(pipeline: Pipeline[...], given: Mapping[str, Any]) -> dict[str, Pa
     """
     schema = parameters.schema(pipeline)
     known = parameters.names(pipeline)
-    help_ = described(inspect.getdoc(pipeline.function) or "")
-    values = _values(pipeline, given)
+    help_ = parameters.described(pipeline)
+    values = parameters.flat(pipeline, parameters.check(pipeline, given))
     found = {}
     for name in known:
         if any(other.startswith(f"{name}.") for other in known):
@@ -38,29 +35,6 @@ def params_of(pipeline: Pipeline[...], given: Mapping[str, Any]) -> dict[str, Pa
         default = {} if value is parameters.MISSING else {"default": presentable(value)}
         found[name] = Param(**default, description=first, **form)
     found["as_of"] = Param(None, description=_AS_OF, type=["null", "string"], format="date", title="as of")
-    return found
-
-
-def _values(pipeline: Pipeline[...], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What the form shows: values as the pipeline takes them, text for a number as the number, if none is missing."""
-    try:
-        return flat(pipeline, parameters.resolve(pipeline, given))
-    except ParameterError:
-        return flat(pipeline, given)
-
-
-def flat(pipeline: Pipeline[...], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as JSON by dotted names, in place of a group its members; what is said of a member alone wins."""
-    import pydantic_core
-
-    groups = {name.rpartition(".")[0] for name in parameters.names(pipeline)}
-    found: dict[str, Any] = {}
-    for name in sorted(values, key=lambda name: name.count(".")):
-        value = pydantic_core.to_jsonable_python(values[name])
-        if name in groups and isinstance(value, Mapping):
-            found |= flat(pipeline, {f"{name}.{member}": one for member, one in value.items()})
-        else:
-            found[name] = value
     return found
 
 
@@ -94,13 +68,4 @@ def _formed(found: dict[str, Any]) -> dict[str, Any]:
             **{key: value for key, value in others[0].items() if key != "title"},
             "type": ["null", others[0]["type"]],
         }
-    return found
-
-
-def described(text: str) -> dict[str, str]:
-    """What the section `Args:` of a docstring says of each argument."""
-    section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)+)", text, re.MULTILINE)
-    found: dict[str, str] = {}
-    for one in re.finditer(r"^    ([\w, ]+): (.*(?:\n {6,}.*)*)", section[1] if section else "", re.MULTILINE):
-        found |= {name.strip(): " ".join(one[2].split()) for name in one[1].split(",")}
     return found

@@ -20,9 +20,8 @@ from ostinato.errors import ParameterError, UnknownName
 from ostinato.graph import Pipeline
 from ostinato.records import Records, RunRecord
 from ostinato.runner import moment, records_of
-from ostinato.workspace import Workspace, presentable
+from ostinato.workspace import Workspace
 
-from .airflow_params import flat
 from .airflow_secrets import resolve
 
 _TELLING = 3.0  # seconds that a task may wait at its start
@@ -156,12 +155,8 @@ def _parameters(
     asked = {name: value for name, value in (run.conf or {}).items() if name not in parameters.RESERVED}
     if pipeline is None:
         return asked, None
-    known = flat(pipeline, given)
-    # what the form shows of a value given in the DAG file comes back from it, without its password
-    shown = {name: presentable(value) for name, value in known.items()}
-    new = {name: value for name, value in flat(pipeline, asked).items() if name not in shown or value != shown[name]}
     try:
-        return parameters.resolve(pipeline, {**known, **new}), None
+        return parameters.resolve(pipeline, parameters.over_given(pipeline, given, asked)), None
     except ParameterError as error:
         return asked, error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import selectors
 import signal
 import threading
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ostinato.artifacts import Artifact, is_reference
+from ostinato.artifacts import all_there
 from ostinato.closing import publish
 from ostinato.drawing import spell
 from ostinato.errors import (
@@ -25,12 +24,12 @@ from ostinato.errors import (
     StepTimedOut,
     UsageError,
 )
-from ostinato.graph import Guard, Node, Options, Pipeline, Step, reference, seconds
+from ostinato.graph import Guard, Node, Options, Pipeline, Step, seconds
 from ostinato.records import Records, RunRecord, describe_error
 from ostinato.runner import Request, execute, fill, moment, records_of
 from ostinato.workspace import Workspace
 
-from .worker import Worker, exit_of, interpreter_of
+from .worker import Worker, exit_of, interpreter_of, side_by_side
 
 Listener = Callable[[dict[str, Any]], None]
 Ask = Callable[[dict[str, Any]], dict[str, Any] | None]
@@ -129,7 +128,7 @@ class Play:
     def _take_over(self) -> None:
         """From an earlier attempt at this run: what succeeded or was skipped, if it is still there."""
         for step in self.records.steps(self.record.run_id):
-            if step.state == "succeeded" and not _all_there(step.output):
+            if step.state == "succeeded" and not all_there(step.output):
                 continue
             if step.map_key and step.state == "succeeded":
                 self.items.setdefault(step.step, {})[step.map_key] = step.output
@@ -152,7 +151,7 @@ class Play:
             return None
         asked = Step(question, Options())
         inputs = {name: self.record.parameters[name] for name in asked.signature.parameters}
-        if not _importable(asked):
+        if not asked.importable:
             return str(execute(self._question(asked.path, inputs), function=question))
         return str(self._call(asked.path, inputs))
 
@@ -276,10 +275,10 @@ class Play:
         """Give tasks that are due to workers that are free."""
         now = time.monotonic()
         for task in [task for task in self.waiting if task.not_before <= now]:
-            if not _importable(task.node.step):
+            if not task.node.step.importable:
                 self.waiting.remove(task)
                 self._run_here(task)
-            elif len(self.busy) < _side_by_side():
+            elif len(self.busy) < side_by_side():
                 self.waiting.remove(task)
                 self._hand_over(task)
 
@@ -351,7 +350,7 @@ class Play:
 
     def _patience(self) -> float | None:
         times = [task.deadline for task in self.busy.values() if task.deadline is not None]
-        if len(self.busy) < _side_by_side():
+        if len(self.busy) < side_by_side():
             times += [task.not_before for task in self.waiting]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
@@ -429,31 +428,6 @@ class Play:
             now = time.time()
             self.records.write_step(self.record.run_id, node.name, state="skipped", started=now, ended=now)
         self._enter(node.name, "pending" if state == "blocked" else state)
-
-
-def _side_by_side() -> int:
-    """How many steps run at once: `OSTINATO_PARALLEL`, else one a core, at most four."""
-    return int(os.environ.get("OSTINATO_PARALLEL") or min(4, os.cpu_count() or 1))
-
-
-def _importable(step: Step[..., Any]) -> bool:
-    place, _, name = reference(step.function).rpartition(":")
-    return place != "__main__" and "<" not in name
-
-
-def _all_there(output: Any) -> bool:
-    """Whether everything a recorded result refers to is still as it was."""
-    if is_reference(output):
-        if output["uri"].startswith("models:"):
-            return True
-        try:
-            return (
-                bool(Artifact.from_json(output).manifest()["digest"] == output["digest"]) or "where" in output["facts"]
-            )
-        except OstinatoError:
-            return False
-    parts = output.values() if isinstance(output, dict) else output if isinstance(output, list) else ()
-    return all(_all_there(part) for part in parts)
 
 
 def _raised(error: dict[str, Any]) -> OstinatoError:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -117,6 +118,47 @@ class Worker:
             self._input.close()
         self.output.close()
         return code
+
+
+class Pool:
+    """Workers for threads that each want one for a while."""
+
+    def __init__(self) -> None:
+        self._idle: list[Worker] = []
+        self._free = threading.Semaphore(side_by_side())
+
+    @contextlib.contextmanager
+    def worker(self, interpreter: str) -> Iterator[Worker]:
+        """One of that interpreter, as soon as there may be another; whatever is raised in the body ends it."""
+        with self._free:
+            worker = self._taken(interpreter) or Worker(interpreter)
+            try:
+                yield worker
+            except BaseException:
+                worker.kill()
+                raise
+            self._idle.append(worker)
+
+    def _taken(self, interpreter: str) -> Worker | None:
+        """The one that worked last and has most imported."""
+        for worker in [one for one in reversed(self._idle) if one.interpreter == interpreter]:
+            with contextlib.suppress(ValueError):  # another thread was faster
+                self._idle.remove(worker)
+                if worker.alive:
+                    return worker
+                worker.kill()
+        return None
+
+    def close(self) -> None:
+        """End those that have nothing to do."""
+        while self._idle:
+            with contextlib.suppress(IndexError):
+                self._idle.pop().kill()
+
+
+def side_by_side() -> int:
+    """How many steps run at once: `OSTINATO_PARALLEL`, else one a core, at most four."""
+    return int(os.environ.get("OSTINATO_PARALLEL") or min(4, os.cpu_count() or 1))
 
 
 def exit_of(code: int) -> str:

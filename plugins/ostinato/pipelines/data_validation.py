@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from annotated_types import Ge, Le
+
 from ostinato.graph import pipeline
 from ostinato.steps.data import TimeUnit, load
 from ostinato.steps.validation import validate
@@ -14,8 +18,8 @@ def data_validation(
     query: str | None = None,
     time: str | None = None,
     time_unit: TimeUnit = "auto",
-    max_quarantine: float | None = None,
-    samples: int = 0,
+    max_quarantine: Annotated[float, Ge(0), Le(1)] | None = None,
+    samples: Annotated[int, Ge(0)] = 0,
 ) -> None:
     """Check a table against a suite of rules; set rows aside that break one.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Le
 
 from ostinato.graph import pipeline
 from ostinato.steps.approval import approve
@@ -16,6 +18,9 @@ from ostinato.steps.release import promote, register
 from ostinato.steps.validation import validate
 from ostinato.steps.windows import split_by_time
 from ostinato.tracing import when
+
+AtLeastOne = Annotated[int, Ge(1)]
+Share = Annotated[float, Ge(0), Le(1)]
 
 
 @dataclass(frozen=True)
@@ -82,20 +87,20 @@ def fraud_detection(
     columns: Columns = Columns(),  # noqa: B008  (frozen)
     time_unit: TimeUnit = "auto",
     suite: str | None = None,
-    max_quarantine: float | None = None,
-    label_delay_days: int = 7,
+    max_quarantine: Share | None = None,
+    label_delay_days: Annotated[int, Ge(0)] = 7,
     labels: Literal["delayed", "complete"] = "delayed",
-    train_days: int | None = None,
-    test_days: int = 7,
+    train_days: AtLeastOne | None = None,
+    test_days: AtLeastOne = 7,
     features: Features = Features(),
     drop_known: bool = False,
     estimator: str = "hist_gradient_boosting",
     options: dict[str, Any] = {},  # noqa: B006  (only traced)
-    k: int = 100,
+    k: AtLeastOne = 100,
     floor: float | None = None,
     floors: dict[str, float] = {},  # noqa: B006  (only traced)
     compare: Literal["noninferior", "superior", "none"] = "noninferior",
-    margin: float = 0.01,
+    margin: Share = 0.01,
     slices: list[str] = ["amount"],  # noqa: B006  (only traced)
     approval: bool = False,
     approval_timeout: str = "24h",
