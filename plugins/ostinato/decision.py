@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .artifacts import is_reference
 from .markup import finite, number
-from .wording import day, distance, metric, quantity, signed
+from .wording import day, demanded, distance, measured, metric, quantity, signed
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,26 @@ def decided(outcome: Mapping[str, Any]) -> Decision:
         said = f"The candidate passed, and was not promoted: approval was refused by {approval['by']}"
         return Decision("Not promoted", f"{said} ({_bare(approval['why'])}).", "bad")
     return _moved(outcome) or _passed(outcome)
+
+
+def question(pipeline: str, as_of: str | None, arguments: Mapping[str, Any]) -> str:
+    """What a person is shown who is to decide, in Markdown: the checks of the verdict among a step's arguments.
+
+    Each is written as code: names and numbers are others' text.
+    """
+    lines = [f"{_code(pipeline)}, as of {_code((as_of or '')[:10])}"]
+    for value in arguments.values():
+        facts = value["facts"] if is_reference(value) else {}
+        lines += [f"- outcome: {_code(facts['outcome'])}"] if "outcome" in facts else []
+        for check in facts.get("checks", ()):
+            found, wanted = _code(measured(check)), f" ({demanded(check)})" if check.get("bound") is not None else ""
+            lines.append(f"- {_code(metric(str(check['name'])))}: {found}{wanted}, {_code(check['outcome'])}")
+    return "\n".join(lines)
+
+
+def _code(text: Any) -> str:
+    """A text of others in Markdown, in which nothing is a link or a picture."""
+    return f"`{' '.join(str(text).replace('`', chr(39)).split())}`"
 
 
 def _waiting(outcome: Mapping[str, Any]) -> Decision:

@@ -484,7 +484,7 @@ def test_a_person_is_shown_the_verdict_and_has_so_long(monkeypatch: pytest.Monke
     (asked,) = sent
     assert (asked.options, asked.defaults, asked.multiple) == (["Approve", "Reject"], ["Reject"], False)
     assert asked.subject == "approve: may this go on?"
-    for part in ("`fraud`, as of `2026-11-22`", "- outcome: `pass`", "- `good`: `null`, `pass`"):
+    for part in ("`fraud`, as of `2026-11-22`", "- outcome: `pass`", "- `good`: `–`, `pass`"):
         assert part in asked.body
     assert task.response_timeout == timedelta(minutes=90)
     assert task.execution_timeout is None

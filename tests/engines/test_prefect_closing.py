@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,19 +12,20 @@ import pytest
 
 pytest.importorskip("prefect", reason="Prefect is not installed here; its tests run in .venv-prefect")
 
+import httpx
 from prefect import flow
 from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed
 
 from engines import stories
 from engines.test_prefect_run import Player, flow_run, ran
-from ostinato import pipeline, step
+from ostinato import pipeline
 from ostinato.engines.prefect_closing import RunEnded, tell
 from ostinato.engines.prefect_flow import to_flow
 from ostinato.engines.prefect_run import opened, record_id, records_here
 from ostinato.errors import DataError
 from ostinato.records import RunRecord, describe_error
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api")]
 __all__ = ["ran"]
 
 FLOW = SimpleNamespace(name="by_hand")
@@ -102,6 +104,19 @@ def test_a_run_that_never_began_gets_a_record_that_says_why() -> None:
     assert len(titles()) == 1
 
 
+def test_a_run_that_crashed_has_the_last_error_of_its_log_as_its_cause(prefect_api: str) -> None:
+    """Prefect's state says no more than that its process has ended; of a long traceback the last line tells."""
+    crashed = flow_run(id=uuid.uuid4())
+    entry = {"name": "prefect.flow_runs", "flow_run_id": str(crashed.id), "timestamp": "2026-11-22T12:00:00Z"}
+    said = [(20, "all is well"), (40, "Traceback\n  File x\nImportError: no module named payments"), (20, "bye")]
+    told = [{**entry, "level": level, "message": message} for level, message in said]
+    httpx.post(f"{prefect_api}/logs/", json=told).raise_for_status()
+    RunEnded()(FLOW, crashed, Crashed(message="the process exited with status 1"))
+    error = str(records_here().run(record_id("by_hand", crashed.id)).error)
+    assert "ImportError: no module named payments" in error
+    assert "Traceback" not in error
+
+
 def test_a_hook_never_fails(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     """Where nothing can be written down the log says so, and the run's state stays what it is."""
     (tmp_path / "file").touch()
@@ -110,18 +125,6 @@ def test_a_hook_never_fails(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogC
         RunEnded()(FLOW, flow_run(), Failed())
         tell("failed", RECORD)
     assert caplog.text.count("No alert could be written down.") == 2
-
-
-@step
-def number_here(value: int) -> int:
-    """Give it back."""
-    return value
-
-
-@pipeline
-def small(value: int = 1) -> None:
-    """One step."""
-    stories.number(value)
 
 
 def test_a_hook_of_ones_own_that_fails_keeps_ours_from_nothing(ran: Player) -> None:

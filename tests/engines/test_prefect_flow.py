@@ -18,11 +18,11 @@ from textwrap import dedent
 from typing import Annotated, Any, Literal
 
 import annotated_types
-import cloudpickle
 import pytest
 
 pytest.importorskip("prefect", reason="Prefect is not installed here; its tests run in .venv-prefect")
 
+import cloudpickle
 from prefect import flow
 from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import PrefectException
@@ -33,6 +33,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from engines import mishaps, stories
 from engines.stories import output_of, states_of
 from engines.test_prefect_run import Player, Ran, asked, ran
+from engines.test_worker import all_gone
 from ostinato import each, pipeline, step
 from ostinato.drawing import text as drawn
 from ostinato.engines.prefect_flow import to_flow
@@ -310,12 +311,11 @@ def test_a_file_of_flows_imports_nothing_heavy() -> None:
         pytest.skip("there are no flows yet")
     heavy = "mlflow sklearn pandas pyarrow duckdb matplotlib great_expectations lightgbm torch scipy slack_sdk".split()
     code = f"""
-        import sys, json
-        from prefect.exceptions import PrefectException
-from prefect.flows import load_flow_from_entrypoint
+        import json, runpy, sys
+        import prefect.flows
         before = set(sys.modules)
         for file in {files!r}:
-            load_flow_from_entrypoint(f"{{file}}:{{file.rsplit('/', 1)[1][:-3]}}")
+            runpy.run_path(file)
         print(json.dumps([name for name in {heavy!r} if name in set(sys.modules) - before]))
     """
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "plugins"), "OSTINATO_FRAUD_DETECTION_SOURCE": "tx/"}
@@ -628,16 +628,25 @@ def test_a_flow_that_is_tried_again_takes_what_succeeded_as_it_was(ran: Player, 
             raise DataError("not yet")
         return value
 
+    done: list[int] = []
+
+    @step
+    def noted(value: int) -> int:
+        """Succeed at once."""
+        done.append(value)
+        return value
+
     @pipeline
     def again(to: str) -> None:
         """Something that is done, and something that fails at first."""
         stories.post(to)
-        stories.rows_of(stories.table(3))
+        noted(1)
         stories.square(second_time_lucky(3))
 
     found = ran(to_flow(again, retries=1), to=str(tmp_path / "posts"), as_of=AS_OF)
     assert found.state.is_completed(), found.state
     assert len((tmp_path / "posts").read_text().splitlines()) == 1
+    assert (done, tries) == ([1], [3, 3])
     assert set(states_of(found.outcome).values()) == {"succeeded"}
     assert output_of(found.outcome, "square") == 9
     assert {one["name"]: one["attempts"] for one in found.outcome["steps"]}["post"] == 1
@@ -661,6 +670,34 @@ def test_a_flow_that_fails_again_is_one_incident(ran: Player, tmp_path: Path) ->
     assert found.outcome["state"] == "failed"
     threads = {message.thread for message in found.records.outbox.messages(run_id=found.run_id)}
     assert len(threads) == 1
+
+
+def test_parameters_arrive_as_they_were_whatever_they_hold(ran: Player) -> None:
+    """Text that looks like a template is text; nested values stay nested."""
+    text = "{{ params }} {% raw %} \"' \\ ü\n"
+    given = {"text": text, "count": 2, "names": {"a": [1, None, {"b": text, "$step": 1}], "{{ b }}": {}}}
+    found = ran(to_flow(mishaps.typed), **given, as_of=AS_OF)
+    assert output_of(found.outcome, "echo") == given
+
+
+def test_one_thread_of_prefects_is_enough(ran: Player) -> None:
+    """No task waits in another's place; else a bounded task runner would stand still."""
+    found = ran(to_flow(stories.fan_out, task_runner=ThreadPoolTaskRunner(max_workers=1)), as_of=AS_OF)
+    assert output_of(found.outcome, "total") == 8
+
+
+@pipeline
+def hung(pid_file: str) -> None:
+    """A step that never ends."""
+    stories.square(stories.hang(pid_file))
+
+
+def test_a_hung_step_is_killed_with_its_children_when_its_time_is_over(ran: Player, tmp_path: Path) -> None:
+    """Prefect's own limit would leave a thread at work; the run says how long it may have taken."""
+    found = ran(to_flow(hung), pid_file=str(tmp_path / "pids"), as_of=AS_OF)
+    assert found.state.message == "step hang: 'hang' took longer than 0:00:02 and was killed."
+    assert states_of(found.outcome) == {"hang": "failed", "square": "pending"}
+    assert all_gone([int(pid) for pid in (tmp_path / "pids").read_text().split()])
 
 
 def workers() -> list[str]:

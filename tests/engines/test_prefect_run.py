@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -13,13 +16,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import hypothesis
 import hypothesis.strategies as st
 import pytest
 
 pytest.importorskip("prefect", reason="Prefect is not installed here; its tests run in .venv-prefect")
 
+import httpx
 import prefect
 from prefect.client.orchestration import get_client
 
@@ -284,6 +287,19 @@ def test_who_runs_a_flow_by_hand_in_a_folder_below_tmp_may_do_so(passing: str, m
     """It is theirs, and no worker removes it."""
     monkeypatch.delenv("PREFECT__FLOW_RUN_ID")
     assert Path(workspace_here().home).resolve() == Path(passing, ".ostinato").resolve()
+
+
+def test_what_lies_about_in_a_folder_leads_no_test_to_another_prefect(tmp_path: Path) -> None:
+    """A `.env` with somebody's API: the environment of the tests wins, though it says nothing."""
+    (tmp_path / ".env").write_text("PREFECT_API_URL=http://prefect.example/api\n")
+    code = "from prefect.settings import PREFECT_API_URL; print(repr(PREFECT_API_URL.value()))"
+    here = {**os.environ, "PREFECT_API_URL": ""}
+    done = subprocess.run([sys.executable, "-c", code], env=here, cwd=tmp_path, capture_output=True, text=True)
+    assert "example" not in done.stdout, done
+    without = {key: value for key, value in here.items() if key != "PREFECT_API_URL"}
+    done = subprocess.run([sys.executable, "-c", code], env=without, cwd=tmp_path, capture_output=True, text=True)
+    assert "example" in done.stdout, done
+    assert os.environ["PREFECT_API_URL"] == ""
 
 
 # --- in a run ---------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -41,11 +42,11 @@ def dashed(name: str) -> str:
 
 
 def keep_block(name: str, value: str) -> None:
-    Secret(value=value).save(dashed(name))  # type: ignore[unused-coroutine]
+    Secret(value=value).save(dashed(name))
 
 
 def keep_variable(name: str, value: Any) -> None:
-    Variable.set(name.lower(), value)  # type: ignore[unused-coroutine]
+    Variable.set(name.lower(), value)
 
 
 def test_a_secret_block_has_the_name_in_small_letters_and_dashes(name: str) -> None:
@@ -79,9 +80,9 @@ def test_what_is_kept_nowhere_is_none(name: str) -> None:
 @pytest.fixture
 def slack_block(prefect_api: str) -> Iterator[None]:
     """Prefect's own block of a Slack webhook."""
-    SlackWebhook(url=HOOK).save("slack-default", overwrite=True)  # type: ignore[unused-coroutine]
+    SlackWebhook(url=HOOK).save("slack-default", overwrite=True)
     yield
-    SlackWebhook.delete("slack-default")  # type: ignore[unused-coroutine]
+    SlackWebhook.delete("slack-default")
 
 
 def test_the_address_of_slack_comes_from_its_own_block(slack_block: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +98,7 @@ def test_the_address_of_slack_may_be_a_secret_like_any_other(prefect_api: str) -
     try:
         assert resolve("SLACK_WEBHOOK_URL") == HOOK
     finally:
-        Secret.delete("slack-webhook-url")  # type: ignore[unused-coroutine]
+        Secret.delete("slack-webhook-url")
 
 
 @step
@@ -155,10 +156,8 @@ def test_what_is_wrong_is_said_in_one_sentence_and_told_once(
 
 def test_a_step_in_another_interpreter_leaves_the_same_record(ran: Player, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its prints and messages are in the task's log, its secrets come from Prefect."""
-    import sys
-
     keep = "sixteen letters!"
-    Secret(value=keep).save("deep-thought", overwrite=True)  # type: ignore[unused-coroutine]
+    Secret(value=keep).save("deep-thought", overwrite=True)
     monkeypatch.setenv("OSTINATO_PYTHON_ML", sys.executable)
     found = ran(to_flow(mishaps.in_another_interpreter), as_of="2026-05-01")
     assert output_of(found.outcome, "elsewhere") == {"interpreter": sys.prefix, "secret": 16, "engine": "prefect"}

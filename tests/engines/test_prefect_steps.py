@@ -90,13 +90,13 @@ def test_a_task_of_a_step_of_ones_own() -> None:
 
 
 @flow(**HOOKS)
-def churn(source: str) -> Any:
+def churn(source: str, as_of: str = "2026-01-09") -> Any:
     """Somebody's own flow."""
     checked = validate_data(
-        load_data(source, time="ts"),
+        load_data(source, time="time"),
         suite={"dataset": "customers", "expectations": [{"column_values_to_be_unique": "id"}]},
     )
-    train_set, _ = split_by_time(checked, time="ts", test_days=2)
+    train_set, _ = split_by_time(checked, label="churned", test_days=2, label_delay_days=0)
     return train_model(train_set, label="churned", options={"max_iter": 3})
 
 
@@ -108,7 +108,7 @@ def customers(tmp_path: Path, home: Path) -> str:
     table = pd.DataFrame(
         {
             "id": range(rows),
-            "ts": pd.Timestamp("2026-01-01") + pd.to_timedelta([number * 1800 for number in range(rows)], unit="s"),
+            "time": pd.Timestamp("2026-01-01") + pd.to_timedelta([number * 1800 for number in range(rows)], unit="s"),
             "visits": [number % 7 for number in range(rows)],
             "churned": [int(number % 7 < 2) for number in range(rows)],
         }
@@ -128,7 +128,8 @@ def test_a_flow_of_single_tasks_runs(ran: Player, customers: str) -> None:
     assert output_of(result, "train_model")["kind"] == "Model"
     assert found.state.result()["digest"] == output_of(result, "train_model")["digest"]
     assert found.records.run(found.run_id).state == "succeeded"
-    assert found.records.run(found.run_id).parameters == {"source": customers}
+    assert found.records.run(found.run_id).parameters == {"source": customers, "as_of": "2026-01-09"}
+    assert found.records.run(found.run_id).as_of == "2026-01-09T00:00:00+00:00"
     assert found.titles == []
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -309,6 +308,10 @@ class AskOperator(_RunsStep, HITLOperator):
 
     def execute(self, context: Any) -> Any:
         """Run the step, or wait for a person first."""
+        from ostinato.decision import (
+            question,  # only now: a DAG file, which loads this one, is loaded every half minute
+        )
+
         run = self.record(context)
         with failing_for_good():
             arguments = self.arguments(run)
@@ -319,7 +322,7 @@ class AskOperator(_RunsStep, HITLOperator):
                 return self.run_step(context)
             longest = seconds(asked["timeout"])
             self.response_timeout = None if longest is None else timedelta(seconds=longest)
-            self.body = _to_decide(run, arguments)
+            self.body = question(run.pipeline, run.as_of, arguments)
         records_here().write_step(run.run_id, context["ti"].task_id, state="waiting", inputs=arguments)
         records_here().change_run(run.run_id, state="waiting")
         return super().execute(context)
@@ -341,23 +344,6 @@ def _answer(given: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any
         "by": str(by["name"] if isinstance(by, Mapping) else by.name),
         "why": str((given["params_input"] or {}).get("why") or "no reason given"),
     }
-
-
-def _to_decide(run: RunRecord, arguments: Mapping[str, Any]) -> str:
-    """What a person is shown: the facts of the verdict, each as code, for they are others' text."""
-    lines = [f"{_code(run.pipeline)}, as of {_code((run.as_of or '')[:10])}"]
-    for value in arguments.values():
-        facts = value["facts"] if is_reference(value) else {}
-        lines += [f"- outcome: {_code(facts['outcome'])}"] if "outcome" in facts else []
-        for check in facts.get("checks", ()):
-            found = _code(json.dumps(check.get("value")))
-            lines.append(f"- {_code(check['name'])}: {found}, {_code(check['outcome'])}")
-    return "\n".join(lines)
-
-
-def _code(text: Any) -> str:
-    """A text of others in Markdown, in which nothing is a link or a picture."""
-    return f"`{' '.join(str(text).replace('`', chr(39)).split())}`"
 
 
 def model_asset(name: str) -> Asset:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from prefect.context import FlowRunContext
 from prefect.input import RunInput
 from pydantic import Field
 
-from ostinato.artifacts import is_reference
+from ostinato.decision import question
 from ostinato.errors import UsageError
 from ostinato.graph import seconds
 from ostinato.records import RunRecord
@@ -47,11 +46,12 @@ def answered(run: RunRecord, name: str, inputs: Mapping[str, Any], timeout: Any)
     if context is None or context.flow_run is None:
         raise UsageError(f"{name!r} asks a person, and can do so in a flow only.")
     flow_run, longest = context.flow_run, seconds(timeout)
+    shown = question(run.pipeline, run.as_of, inputs)
     with _asking.setdefault(flow_run.id, threading.Lock()), _waiting(run, name, inputs):
         clock = _Clock(flow_run.id, longest)
         with clock:
             answer = pause_flow_run(
-                wait_for_input=Answer.with_initial_data(description=_to_decide(run, inputs)),
+                wait_for_input=Answer.with_initial_data(description=f"## May this go on?\n\n{shown}"),
                 timeout=int((longest or _EVER) + _BEYOND),
                 poll_interval=1 if longest is not None and longest < 60 else 5,
                 key=f"{name}-{flow_run.run_count}",
@@ -102,19 +102,3 @@ class _Clock:
                 if done.status.value == "ACCEPT":
                     self.rang = True
                     return
-
-
-def _to_decide(run: RunRecord, inputs: Mapping[str, Any]) -> str:
-    """What a person is shown, in Markdown: the checks of the verdict, each as code, for they are others' text."""
-    lines = [f"## {code(run.pipeline)}, as of {code((run.as_of or '')[:10])}: may this go on?"]
-    for value in inputs.values():
-        facts = value["facts"] if is_reference(value) else {}
-        lines += [f"\nThe verdict: {code(facts['outcome'])}\n"] if "outcome" in facts else []
-        for check in facts.get("checks", ()):
-            lines.append(f"- {code(check['name'])}: {code(json.dumps(check.get('value')))}, {code(check['outcome'])}")
-    return "\n".join(lines)
-
-
-def code(text: Any) -> str:
-    """A text of others in Markdown, in which nothing is a link or a picture."""
-    return f"`{' '.join(str(text).replace('`', chr(39)).split())}`"

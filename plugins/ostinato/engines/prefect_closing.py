@@ -53,8 +53,9 @@ class RunEnded:
             except UnknownName:
                 run = self._refused(flow, flow_run, records)
             if run.state not in ENDED:
-                cause = why or (_last_error(flow_run.id) if state.is_crashed() else "")
-                close(records, run_id, _STATES.get(state.type.value, "failed"), cause or state.message or state.name)
+                cause = why or (_last_error(flow_run.id) if state.is_crashed() else "") or state.message or state.name
+                kind = "UsageError" if why else "FlowEnded"  # what others say may quote rows, and is not all told
+                close(records, run_id, _STATES.get(state.type.value, "failed"), cause, kind)
             tell("ended", run_id)
 
     def _refused(self, flow: Any, flow_run: Any, records: Records) -> Any:
@@ -83,10 +84,10 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
 
-def close(records: Records, run_id: str, state: str, why: str) -> None:
+def close(records: Records, run_id: str, state: str, why: str, kind: str) -> None:
     """Close a record; of a failure that no step stands for, with its cause."""
     known = any(step.error for step in records.steps(run_id) if step.state == "failed")
-    error = None if state != "failed" or known else {"type": "FlowEnded", "message": why, "transient": False}
+    error = None if state != "failed" or known else {"type": kind, "message": why, "transient": False}
     records.close_run(run_id, state, error=error)
 
 

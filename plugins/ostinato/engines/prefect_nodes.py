@@ -39,13 +39,13 @@ def task_of(node: Node) -> Task[..., Any]:
     def play(
         run: Opened,
         needs: Results,
-        when: Results,
-        after: Results,
         label: str,
+        when: Results | None = None,
+        after: Results | None = None,
         item: Any = None,
         map_key: str = "",
     ) -> Any:
-        return _played(node, run, needs, when, after, item, map_key)
+        return _played(node, run, needs, when or {}, after or {}, item, map_key)
 
     play.__name__ = play.__qualname__ = node.name
     play.__doc__ = node.step.function.__doc__

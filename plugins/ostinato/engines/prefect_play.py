@@ -62,13 +62,10 @@ class Play:
     def _submit(self, node: Node) -> bool:
         if any(name not in self.futures for name in node.needs) or self._lists(node):
             return False
-        guards = list(owners([guard.flag for guard in node.guards]))
-        given = {
-            "run": quote(self.run),
-            "needs": self._results(owners([node.inputs, node.over])),
-            "when": self._results(guards),
-            "after": self._results(node.after),
-        }
+        given: dict[str, Any] = {"run": quote(self.run), "needs": self._results(owners([node.inputs, node.over]))}
+        # Prefect walks through every argument more than once, so what is empty is left out
+        given |= {"when": self._results(owners([one.flag for one in node.guards]))} if node.guards else {}
+        given |= {"after": self._results(node.after)} if node.after else {}
         submit, items = self.tasks[node.name].submit, self._items(node)
         if items:
             self.futures[node.name] = [
@@ -112,9 +109,9 @@ class Play:
                 records.write_step(record.run_id, name, state="pending")
         failed = [one for one in self._all() if not one.state.is_completed()]
         records.close_run(record.run_id, "failed" if failed else "succeeded")
-        _report(quote(record), self.pipeline.__doc__ or "", return_state=True)
+        written = _report(quote(record), self.pipeline.__doc__ or "", return_state=True)
         tell("ended", record.run_id)
-        result = outcome(records, record.run_id)
+        result = written.result() if written.is_completed() else outcome(records, record.run_id)
         return Failed(message=_cause(result, failed)) if failed else result
 
 
@@ -130,7 +127,7 @@ def _cause(result: Mapping[str, Any], failed: list[Any]) -> str:
 
 
 @task(name="report", task_run_name="report", cache_policy=NO_CACHE)
-def _report(run: RunRecord, about: str) -> str:
+def _report(run: RunRecord, about: str) -> dict[str, Any]:
     """Write the run's pages, and show on Prefect's what fits."""
     log = get_run_logger()
 
@@ -139,7 +136,7 @@ def _report(run: RunRecord, about: str) -> str:
 
     found = publish(records_here(), workspace_here(), run.run_id, about, call=call, say=log.warning)
     show_report(found)
-    return str(found["report"])
+    return found
 
 
 def play(

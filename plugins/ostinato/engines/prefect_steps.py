@@ -2,11 +2,12 @@
 
     @flow(on_failure=[incident], on_crashed=[incident], on_cancellation=[incident], on_completion=[incident])
     def churn(source: str) -> None:
-        checked = validate_data(load_data(source, time="ts"), suite="suites/churn.yaml")
-        train_set, test_set = split_by_time(checked, time="ts", label="churned", test_days=7)
+        checked = validate_data(load_data(source, time="time"), suite="suites/churn.yaml")
+        train_set, test_set = split_by_time(checked, label="churned", test_days=7)
         train_model(train_set, label="churned")
 
-A task takes what its step takes, and gives the result as JSON: a reference, a number, a list.
+A task takes what its step takes, and gives the result as JSON: a reference, a number, a list. Where the flow has a
+parameter `as_of`, the run stands for that moment.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ def _placed(step: Step[..., Any]) -> tuple[RunRecord, str]:
     if flow is None or flow.flow_run is None or flow.flow is None or task_run is None:
         raise UsageError(f"{step.__name__!r} is called outside a flow: call it in one, or call the step itself.")
     with _placing:
-        run = opened(flow.flow.name, flow.flow_run, None, {}, _plain(flow.parameters)).record
+        asked = _plain(flow.parameters)
+        run = opened(flow.flow.name, flow.flow_run, None, {}, asked, asked.get("as_of")).record
         nodes = list(run.graph["nodes"])
         name = _names.get(task_run.task_run.id)
         if name is None:

@@ -13,7 +13,6 @@ import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ class Worker:
 
     def send(self, request: Request) -> None:
         """Hand over the next step; a process that has died shows by the end of its output."""
-        self._tell(asdict(request))
+        self._tell(vars(request))
 
     def _tell(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(BrokenPipeError):
