@@ -253,6 +253,19 @@ def test_a_deployment_never_runs_twice_at_once_and_its_runs_wait(here: Here) -> 
     assert start >= end
 
 
+def test_a_run_that_is_cancelled_ends_its_step_and_is_no_incident(here: Here) -> None:
+    """The step's process is gone at once, the record says what became of the run and of the step."""
+    run_id = here.server.run("slow/test", {"at": str(here.folder / "cancelled"), "seconds": 300})
+    name = record_id("slow", run_id)
+    here.until(lambda: name in here.ids("slow") and here.records.steps(name), "the step does not begin")
+    time.sleep(1)
+    here.server.request("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING"}})
+    assert here.server.wait_for(run_id, 60) == "Cancelled"
+    here.until(lambda: here.records.run(name).state == "cancelled", "its record is open", 30)
+    assert states_of(here.outcome("slow", run_id)) == {"rest": "cancelled", "number": "pending"}
+    assert here.told(name) == []
+
+
 def test_retry_on_the_page_resumes_a_failed_run(here: Here) -> None:
     """What succeeded is not done again; the incident's thread says that it was resumed, and that all is well."""
     file, to = here.folder / "unlucky", here.folder / "posted"
@@ -341,9 +354,13 @@ def test_a_server_that_goes_away_in_the_middle_costs_no_result(here: Here) -> No
             here.until(is_resting, "the flow does not begin")
             here.server.running["server"].kill()
             here.server.running["server"].wait()
-            flow.wait(180)
+            until = time.monotonic() + 180  # Prefect's own attempts to reach its server go on after that
+            while flow.poll() is None and not here.records.runs("slow")[0].report:
+                assert time.monotonic() < until, "the flow does not end"
+                time.sleep(0.2)
         finally:
             flow.kill()
+            flow.wait()
             here.server.start_one("server")
             here.server.running["worker"].poll() is None or here.server.start_one("worker")
     record = here.records.runs("slow")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from ostinato.engines.worker import Worker, exit_of, interpreter_of
+from ostinato.engines.worker import Pool, Worker, exit_of, interpreter_of
 from ostinato.errors import ConfigurationError, StepLost, StepTimedOut
 from ostinato.runner import Request
 
@@ -303,3 +304,89 @@ def test_an_interpreter_that_is_not_there_is_asked_for(monkeypatch: pytest.Monke
     monkeypatch.setenv("OSTINATO_PYTHON_ML", str(tmp_path / "python"))
     with pytest.raises(ConfigurationError, match=r"\(it is '.*/python'\)"):
         interpreter_of("ml")
+
+
+# --- workers that threads share -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
+    """With room for two."""
+    monkeypatch.setenv("OSTINATO_PARALLEL", "2")
+    pool = Pool()
+    yield pool
+    pool.end()
+
+
+def test_a_worker_is_used_again_and_gone_when_the_pool_is_closed(
+    pool: Pool, request_of: Callable[..., Request]
+) -> None:
+    """It has imported what the next step needs, too; a worker that had an accident is not."""
+    with pool.worker(sys.executable) as first:
+        first.send(request_of("same", value=1))
+        assert first.wait()["output"] == 1
+    with pool.worker(sys.executable) as second:
+        assert second is first
+    with contextlib.suppress(StepLost), pool.worker(sys.executable):
+        raise StepLost("an accident")
+    assert not first.alive
+    with pool.worker(sys.executable) as fourth:
+        assert fourth is not first
+    pool.close()
+    assert not fourth.alive
+
+
+def test_no_more_work_at_once_than_there_is_room_for(pool: Pool) -> None:
+    """The third waits for one of the two."""
+    began: list[int] = []
+    leave = threading.Event()
+
+    def work(number: int) -> None:
+        with pool.worker(sys.executable):
+            began.append(number)
+            leave.wait(30)
+
+    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    until = time.monotonic() + 10
+    while len(began) < 2 and time.monotonic() < until:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    assert len(began) == 2
+    leave.set()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(began) == [0, 1, 2]
+
+
+def test_ending_a_pool_ends_what_its_workers_do_and_what_still_waits(
+    pool: Pool, request_of: Callable[..., Request], tmp_path: Path
+) -> None:
+    """Each thread hears that its step is lost, until there is work again."""
+    heard: list[str] = []
+
+    def work(place: str) -> None:
+        try:
+            with pool.worker(sys.executable) as worker:
+                worker.send(request_of("hang", place=place))
+                worker.wait()
+        except StepLost as error:
+            heard.append(str(error))
+
+    places = [tmp_path / name for name in ("first", "second", "third")]
+    threads = [threading.Thread(target=work, args=(str(place),), daemon=True) for place in places]
+    for thread, place in zip(threads[:2], places[:2], strict=True):
+        thread.start()
+        pids_in(place)
+    threads[2].start()
+    pids = [pid for place in places[:2] for pid in pids_in(place)]
+    pool.end()
+    for thread in threads:
+        thread.join(30)
+    assert len(heard) == 3
+    assert all_gone(pids)
+    assert not places[2].exists()
+    pool.begin()
+    with pool.worker(sys.executable) as worker:
+        assert worker.alive

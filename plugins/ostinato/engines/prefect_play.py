@@ -38,10 +38,15 @@ class Play:
 
     def play(self) -> Any:
         """Run it; gives the outcome (see `ostinato.outcome`), or a failed state that names the cause."""
+        pool.begin()
         try:
             self._submit_all()
             wait(self._all())
             return self._end()
+        except BaseException as error:
+            if not isinstance(error, Exception):  # the run was cancelled, or its process is to end
+                pool.end()
+            raise
         finally:
             pool.close()
 

@@ -60,7 +60,7 @@ def may_help(task: Any, task_run: Any, state: Any) -> bool:
     try:
         state.result()
     except Exception as error:
-        return is_transient(error)
+        return is_transient(error) and not pool.ended
     return False
 
 
@@ -109,6 +109,8 @@ def failing(run: RunRecord, name: str, map_key: str = "") -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
+        if pool.ended:  # that is no failure of the step: whoever ended the run says what became of it
+            raise
         context = TaskRunContext.get()
         again = is_transient(error) and context is not None and context.task_run.run_count <= context.task.retries
         _amend(run, name, map_key, error, again=again)

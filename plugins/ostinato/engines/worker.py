@@ -108,10 +108,14 @@ class Worker:
         self.kill()
         raise StepTimedOut(f"It took longer than {seconds:.0f} seconds and was killed.")
 
-    def kill(self) -> int:
-        """End it and everything its step has started; gives the exit code it had or gets."""
+    def end(self) -> None:
+        """Have it end, and everything its step has started; who waits for it in another thread hears of it."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+    def kill(self) -> int:
+        """End it and everything its step has started; gives the exit code it had or gets."""
+        self.end()
         code = self._process.wait()
         with contextlib.suppress(BrokenPipeError):
             self._input.close()
@@ -120,22 +124,33 @@ class Worker:
 
 
 class Pool:
-    """Workers for threads that each want one for a while."""
+    """Workers for threads that each want one for a while.
+
+    Attributes:
+        ended: whether all of them were ended while they worked; until the next `begin`.
+    """
 
     def __init__(self) -> None:
+        self.ended = False
         self._idle: list[Worker] = []
+        self._busy: set[Worker] = set()
         self._free = threading.Semaphore(side_by_side())
 
     @contextlib.contextmanager
     def worker(self, interpreter: str) -> Iterator[Worker]:
         """One of that interpreter, as soon as there may be another; whatever is raised in the body ends it."""
         with self._free:
+            if self.ended:
+                raise StepLost("The run was ended from outside.")
             worker = self._taken(interpreter) or Worker(interpreter)
+            self._busy.add(worker)
             try:
                 yield worker
             except BaseException:
                 worker.kill()
                 raise
+            finally:
+                self._busy.discard(worker)
             self._idle.append(worker)
 
     def _taken(self, interpreter: str) -> Worker | None:
@@ -147,6 +162,17 @@ class Pool:
                     return worker
                 worker.kill()
         return None
+
+    def begin(self) -> None:
+        """There is work again."""
+        self.ended = False
+
+    def end(self) -> None:
+        """End all of them, whatever they do."""
+        self.ended = True
+        for worker in list(self._busy):
+            worker.end()
+        self.close()
 
     def close(self) -> None:
         """End those that have nothing to do."""
