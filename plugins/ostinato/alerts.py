@@ -313,8 +313,8 @@ def _next(run: RunRecord) -> list[Line]:
         "airflow": "clear what failed, and it runs again",
         "prefect": "press Retry on its page: what succeeded is taken as it is",
     }
-    began = run.engine != "prefect" or "flow_run_id" in run.tags
-    return [[("next", known[run.engine])]] if run.engine in known and began else []
+    has_button = run.engine != "prefect" or ("deployment" in run.tags and run.path)
+    return [[("next", known[run.engine])]] if run.engine in known and has_button else []
 
 
 def _cooldown() -> float:

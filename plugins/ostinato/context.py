@@ -103,13 +103,13 @@ class Context:
             raise ConfigurationError(
                 f"The secret {name!r} is not set. Locally write {name}=… in the environment or in a .env file; "
                 "in Airflow keep it as a Variable or Connection of that name; "
-                f"in Prefect as a Secret block called {_block(name)}."
+                f"in Prefect as a Secret block called {block_of(name)}."
             )
         remember(value)
         return value
 
 
-def _block(name: str) -> str:
+def block_of(name: str) -> str:
     """Prefect's names of blocks are lower case and dashes."""
     return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
 

@@ -121,12 +121,11 @@ def _resolved(
 def over_given(pipeline: Pipeline[...], given: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
     """What a form asks for over what a file gives, both by dotted names.
 
-    A value that the form shows without its password, and that comes back as it was shown, is the file's.
+    A value that the form shows without its password, and that comes back as it was shown, is the file's or the default.
     """
-    known = flat(pipeline, given)
-    shown = {name: presentable(value) for name, value in known.items()}
+    shown = {name: presentable(value) for name, value in flat(pipeline, check(pipeline, given)).items()}
     new = {name: value for name, value in flat(pipeline, asked).items() if name not in shown or value != shown[name]}
-    return {**known, **new}
+    return {**flat(pipeline, given), **new}
 
 
 def flat(pipeline: Pipeline[...], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -294,6 +294,21 @@ def fan_out_behind_skip(value: int = 7) -> None:
 
 
 @pipeline
+def fan_out_with_skip(value: int = 7) -> None:
+    """A fan-out that is handed a skipped result is skipped, and so is what reads its list."""
+    large = is_large(value)
+    with when(large):
+        plus = number(value)
+    total(each(square, over=numbers(value), plus=plus))
+
+
+@pipeline
+def fan_out_behind_failure(value: int = 7) -> None:
+    """A fan-out over what is blocked is blocked."""
+    total(each(square, over=numbers(refuse(value))))
+
+
+@pipeline
 def approved(required: bool = True, good: bool = True, timeout: str = "24h") -> None:
     """Released when the verdict is a pass and, where it is required, a person agrees."""
     verdict = judge(good)
@@ -348,7 +363,7 @@ class Story:
 
 def worst(states: list[str]) -> str:
     """A mapped step's state is that of its worst item."""
-    order = ("failed", "running", "pending", "skipped", "succeeded")
+    order = ("failed", "cancelled", "running", "pending", "skipped", "succeeded")
     return min(states, key=order.index)
 
 
@@ -442,5 +457,11 @@ STORIES = [
     Story(killed, {"die": "failed", "square": "pending", "number": "succeeded"}, state="failed"),
     Story(killed_once, _all("die_at_first square"), results={"square": 49}, attempts={"die_at_first": 2}),
     Story(left_early, {"leave": "failed", "square": "pending"}, state="failed"),
+    Story(fan_out_with_skip, {**_all("is_large numbers"), **_all("number square collect_square total", "skipped")}),
+    Story(
+        fan_out_behind_failure,
+        {"refuse": "failed", **_all("numbers square collect_square total", "pending")},
+        state="failed",
+    ),
     Story(fan_out_behind_skip, {"is_large": "succeeded", **_all("numbers square collect_square total", "skipped")}),
 ]

@@ -194,8 +194,8 @@ def test_an_event_with_a_malformed_payload_is_an_incident(here: Here) -> None:
     here.server.emit(*NEW_DATA, {"source": str(here.sample), "test_days": "many"})
     run_id, said = here.incident_of("fraud_detection", before)
     assert here.records.run(run_id).state == "failed"
-    assert "many" in said
     assert "Prefect refused" in said
+    assert "'many' is not of type 'integer'" in str(here.records.run(run_id).error)
     assert here.flow_runs("fraud_detection/production") == runs
 
 
@@ -246,9 +246,11 @@ def test_a_deployment_never_runs_twice_at_once_and_its_runs_wait(here: Here) -> 
     """The second waits for the place of the first, then runs."""
     at = here.folder / "twice"
     first, second = (here.server.run("slow/test", {"at": str(at), "seconds": 6}) for _ in range(2))
-    here.server.wait_for_state(second, "AwaitingConcurrencySlot", 120)
     assert here.ended("slow", first)["state"] == "succeeded"
     assert here.ended("slow", second)["state"] == "succeeded"
+    states = here.server.request("GET", f"/flow_run_states/?flow_run_id={second}")
+    states += here.server.request("GET", f"/flow_run_states/?flow_run_id={first}")
+    assert "AwaitingConcurrencySlot" in [one["name"] for one in states]
     (_, end), (start, _) = (map(float, line.split()) for line in sorted(at.read_text().splitlines()))
     assert start >= end
 
@@ -273,9 +275,7 @@ def test_retry_on_the_page_resumes_a_failed_run(here: Here) -> None:
     run_id = here.server.run("unlucky/test", {"file": str(file), "to": str(to)})
     found = here.ended("unlucky", run_id)
     assert found["state"] == "failed"
-    assert "step fail_while: DataError: not yet" in here.server.flow_run(run_id)["state"][
-        "message"
-    ] or "not yet" in str(here.server.flow_run(run_id)["state"]["message"])
+    assert here.server.flow_run(run_id)["state"]["message"] == "step fail_while: not yet"
     file.unlink()
     again = {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True}
     here.server.request("POST", f"/flow_runs/{run_id}/set_state", again)
@@ -296,7 +296,8 @@ def test_a_flow_file_that_can_no_longer_be_imported_is_an_incident(here: Here) -
     assert here.server.wait_for(run_id) in ("Failed", "Crashed")
     name, said = here.incident_of("fragile", set())
     assert name == record_id("fragile", run_id)
-    assert "not_there_at_all" in said
+    assert "ModuleNotFoundError" in said
+    assert "not_there_at_all" in str(here.records.run(name).error)
     (here.folder / "breaks").unlink()
 
 

@@ -615,7 +615,7 @@ def test_a_flow_can_be_called_in_another(ran: Player) -> None:
 
 
 def test_a_flow_that_is_tried_again_takes_what_succeeded_as_it_was(ran: Player, tmp_path: Path) -> None:
-    """What failed and what waited for it run; the thread of the incident says that it was, and how it ended."""
+    """What failed and what waited for it run; as it was going to be tried again, nobody was called."""
     tries: list[int] = []
 
     @step
@@ -650,8 +650,7 @@ def test_a_flow_that_is_tried_again_takes_what_succeeded_as_it_was(ran: Player, 
     assert {one["name"]: one["attempts"] for one in found.outcome["steps"]}["post"] == 1
     assert found.outcome["state"] == "succeeded"
     assert found.state.result()["state"] == "succeeded"
-    assert found.titles[0] == "again failed at second_time_lucky"
-    assert len(found.titles) == 3, found.titles
+    assert found.titles == []
 
 
 def test_a_flow_that_fails_again_is_one_incident(ran: Player, tmp_path: Path) -> None:

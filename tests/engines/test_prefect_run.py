@@ -130,6 +130,7 @@ def flow_run(**more: Any) -> Any:
         "created": NOON,
         "start_time": NOON,
         "created_by": None,
+        "deployment_id": None,
         "parameters": {},
     }
     return SimpleNamespace(**{**known, **more})
@@ -232,20 +233,32 @@ def test_whoever_comes_first_opens_the_record() -> None:
 
 
 def test_a_run_that_is_tried_again_goes_on_in_its_record() -> None:
-    """What it was stays: its parameters, its moment, its start."""
+    """Its moment and its start stay; what it is to do is what was deployed since, and old failures count no more."""
     first = opened("fraud", flow_run(), stories.failing, {}, {"value": 3}).record
+    records_here().write_step(first.run_id, "refuse", state="failed", error={"type": "X", "message": "old"})
     records_here().close_run(first.run_id, "failed")
-    second = opened(
-        "fraud", flow_run(run_count=2, expected_start_time=NOON + timedelta(days=3)), stories.failing, {}, {}
-    )
+    later = flow_run(run_count=2, expected_start_time=NOON + timedelta(days=3))
+    second = opened("fraud", later, stories.failing, {}, {"value": 4})
     assert second.again
     assert (second.record.state, second.record.ended) == ("running", None)
-    assert (second.record.as_of, second.record.parameters, second.record.started) == (
-        first.as_of,
-        first.parameters,
-        first.started,
+    assert (second.record.as_of, second.record.started) == (first.as_of, first.started)
+    kept = records_here().run(first.run_id)
+    assert (kept.state, kept.parameters) == ("running", {"value": 4})
+    (step,) = records_here().steps(first.run_id)
+    assert (step.state, step.error) == ("pending", None)
+
+
+def test_a_run_whose_file_could_not_be_loaded_can_be_tried_again() -> None:
+    """Its record was opened by somebody who knew nothing of it; now it has its parameters and its graph."""
+    first = opened("failing", flow_run(), None, {}, {}).record
+    records_here().close_run(first.run_id, "failed", error={"type": "FlowEnded", "message": "no module"})
+    opened("failing", flow_run(run_count=2), stories.failing, {}, {"value": 3})
+    found = records_here().run(first.run_id)
+    assert (found.parameters, found.graph, found.path) == (
+        {"value": 3},
+        stories.failing.graph.to_json(),
+        stories.failing.path,
     )
-    assert records_here().run(first.run_id).state == "running"
 
 
 def test_parameters_outside_the_schema_are_refused_and_on_record() -> None:

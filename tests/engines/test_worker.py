@@ -318,9 +318,7 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
     pool.end()
 
 
-def test_a_worker_is_used_again_and_gone_when_the_pool_is_closed(
-    pool: Pool, request_of: Callable[..., Request]
-) -> None:
+def test_a_worker_is_used_again_unless_it_had_an_accident(pool: Pool, request_of: Callable[..., Request]) -> None:
     """It has imported what the next step needs, too; a worker that had an accident is not."""
     with pool.worker(sys.executable) as first:
         first.send(request_of("same", value=1))

@@ -124,5 +124,7 @@ class CollectOperator(_Joint):
         """Give the results in the order of their items."""
         if self.inputs["over"] is None:
             raise AirflowSkipException("there was no list to run over")
+        if self.inputs["over"] and not self.inputs["items"]:
+            raise AirflowSkipException("the mapped step was skipped")
         found: list[Any] = self.written(context, list(self.inputs["items"] or ()))
         return found

@@ -21,7 +21,7 @@ from ostinato.records import RunRecord
 
 from .prefect_run import records_here
 
-_BEYOND = 3600  # seconds by which Prefect's own limit, which fails the run, lies behind ours
+_BEYOND = 120  # seconds by which Prefect's own limit, which fails the run, lies behind ours
 _EVER = 10 * 365 * 86_400  # seconds; Prefect knows no pause without an end
 _asking: dict[Any, threading.Lock] = {}  # by flow run, which can pause for one question only
 
@@ -30,15 +30,18 @@ class Answer(RunInput):
     """What a person says."""
 
     decision: Literal["approve", "reject"] = Field(title="Decision")
-    why: str = Field("", title="Why", description="kept with the decision")
-    by: str = Field("", title="Your name", description="kept with the decision; Prefect does not know who you are")
+    why: str = Field("", title="Why", description="kept with the decision", max_length=2000)
+    by: str = Field(
+        "", title="Your name", description="kept with the decision; Prefect does not know who you are", max_length=200
+    )
 
 
-def answered(run: RunRecord, name: str, inputs: Mapping[str, Any], timeout: Any) -> dict[str, Any] | None:
+def answered(run: RunRecord, name: str, map_key: str, inputs: Mapping[str, Any], timeout: Any) -> dict[str, Any] | None:
     """What a person answers: `{granted, by, why}`, or None where nobody did in time.
 
     Args:
         name: of the step that asks.
+        map_key: which item of a mapped step it is.
         inputs: its arguments; the facts of verdicts among them are what the person is shown.
         timeout: how long to wait, as steps write it.
     """
@@ -47,14 +50,14 @@ def answered(run: RunRecord, name: str, inputs: Mapping[str, Any], timeout: Any)
         raise UsageError(f"{name!r} asks a person, and can do so in a flow only.")
     flow_run, longest = context.flow_run, seconds(timeout)
     shown = question(run.pipeline, run.as_of, inputs)
-    with _asking.setdefault(flow_run.id, threading.Lock()), _waiting(run, name, inputs):
+    with _asking.setdefault(flow_run.id, threading.Lock()), _waiting(run, name, map_key, inputs):
         clock = _Clock(flow_run.id, longest)
         with clock:
             answer = pause_flow_run(
                 wait_for_input=Answer.with_initial_data(description=f"## May this go on?\n\n{shown}"),
                 timeout=int((longest or _EVER) + _BEYOND),
                 poll_interval=1 if longest is not None and longest < 60 else 5,
-                key=f"{name}-{flow_run.run_count}",
+                key=f"{name}-{map_key}-{flow_run.run_count}",
             )
     if clock.rang:
         return None
@@ -63,10 +66,10 @@ def answered(run: RunRecord, name: str, inputs: Mapping[str, Any], timeout: Any)
 
 
 @contextlib.contextmanager
-def _waiting(run: RunRecord, name: str, inputs: Mapping[str, Any]) -> Any:
+def _waiting(run: RunRecord, name: str, map_key: str, inputs: Mapping[str, Any]) -> Any:
     """The run's and the step's state on record, for as long as it takes."""
     records = records_here()
-    records.write_step(run.run_id, name, state="waiting", started=time.time(), inputs=dict(inputs))
+    records.write_step(run.run_id, name, map_key, state="waiting", started=time.time(), inputs=dict(inputs))
     records.change_run(run.run_id, state="waiting")
     try:
         yield
@@ -102,3 +105,5 @@ class _Clock:
                 if done.status.value == "ACCEPT":
                     self.rang = True
                     return
+                if (state := client.read_flow_run(self.flow_run_id).state) and state.is_final():
+                    return  # it was cancelled

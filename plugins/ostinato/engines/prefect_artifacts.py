@@ -57,10 +57,10 @@ def show(run: RunRecord, name: str, output: Any) -> None:
 def _checks(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
-            "check": metric(str(check["name"])),
-            "found": measured(check),
-            "wanted": demanded(check),
-            "outcome": str(check["outcome"]),
+            "check": _plain(metric(str(check["name"]))),  # text is Markdown there
+            "found": _plain(measured(check)),
+            "wanted": _plain(demanded(check)),
+            "outcome": _plain(check["outcome"]),
         }
         for check in facts["checks"]
     ]

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
 
 from ostinato.errors import UnknownName
 from ostinato.records import Records
@@ -34,6 +35,14 @@ def tell(what: str, run_id: str, *more: str) -> None:
         deliver(records, workspace_here(), resolve=resolve, seconds=_TELLING)
 
 
+def will_run_again() -> bool:
+    """Whether the flow run that is going on is tried again by its flow, should it fail."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None or context.flow is None:
+        return False
+    return bool(context.flow_run.run_count <= (context.flow.retries or 0))
+
+
 class RunEnded:
     """A hook of a flow: closes the record of a run that has ended before it could do so itself, and tells.
 
@@ -54,8 +63,7 @@ class RunEnded:
                 run = self._refused(flow, flow_run, records)
             if run.state not in ENDED:
                 cause = why or (_last_error(flow_run.id) if state.is_crashed() else "") or state.message or state.name
-                kind = "UsageError" if why else "FlowEnded"  # what others say may quote rows, and is not all told
-                close(records, run_id, _STATES.get(state.type.value, "failed"), cause, kind)
+                close(records, run_id, _STATES.get(state.type.value, "failed"), cause)
             tell("ended", run_id)
 
     def _refused(self, flow: Any, flow_run: Any, records: Records) -> Any:
@@ -84,10 +92,10 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
 
-def close(records: Records, run_id: str, state: str, why: str, kind: str) -> None:
+def close(records: Records, run_id: str, state: str, why: str) -> None:
     """Close a record; of a failure that no step stands for, with its cause."""
     known = any(step.error for step in records.steps(run_id) if step.state == "failed")
-    error = None if state != "failed" or known else {"type": kind, "message": why, "transient": False}
+    error = None if state != "failed" or known else {"type": "FlowEnded", "message": why, "transient": False}
     records.close_run(run_id, state, error=error)
 
 

@@ -109,6 +109,11 @@ def _given(pipeline: Pipeline[...], more: dict[str, Any]) -> dict[str, Any]:
     if source and "source" in names:
         given.setdefault("source", source)
     parameters.check(pipeline, given)
+    for name in ("return_state", "wait_for"):
+        if name in names:
+            raise UsageError(
+                f"{pipeline.name}: Prefect keeps the name {name!r} for itself; call the parameter otherwise."
+            )
     return given
 
 

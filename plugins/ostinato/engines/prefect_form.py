@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,8 +33,8 @@ def signature_of(pipeline: Pipeline[...], given: Mapping[str, Any]) -> inspect.S
         if isinstance(group, type) and fields_of(group):
             kind = _model(group, values.get(name), name, help_)
             default = one.empty if name not in values else values[name] and kind(**values[name])
-        elif any(key == name or key.startswith(f"{name}.") for key in given):
-            default = values[name]
+        elif name in given or values.get(name) != parameters.default(pipeline, name):  # the latter shows a password
+            default = values.get(name, default)
         found.append(one.replace(annotation=kind, default=default))
     moment = dt.date | dt.datetime | None
     as_of = inspect.Parameter("as_of", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=moment)
@@ -56,7 +57,9 @@ def _model(kind: type, values: Any, name: str, help_: Mapping[str, str]) -> Any:
             value = inner(**value) if isinstance(value, Mapping) else value
         fields[member] = (inner, pydantic.Field(value, title=member, description=help_.get(dotted)))
     config = pydantic.ConfigDict(extra="forbid")
-    return pydantic.create_model(kind.__name__, __config__=config, __doc__=_first(kind), **fields)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a member may be called `schema` or `copy`
+        return pydantic.create_model(kind.__name__, __config__=config, __doc__=_first(kind), **fields)
 
 
 def _first(kind: type) -> str:

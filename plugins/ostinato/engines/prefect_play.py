@@ -21,10 +21,12 @@ from ostinato.outcome import outcome
 from ostinato.records import RunRecord, sentence
 
 from .prefect_artifacts import show_report
-from .prefect_closing import tell
+from .prefect_closing import tell, will_run_again
 from .prefect_nodes import SKIP, items_of
 from .prefect_run import Opened, opened, records_here, workspace_here
 from .prefect_tasks import ask_store, pool
+
+_CAUSES = 3  # that a failed run's message names
 
 
 @dataclass
@@ -60,9 +62,9 @@ class Play:
                 next(as_completed(_flat(lists)), None)  # none where all of them have just ended
 
     def _lists(self, node: Node) -> list[str]:
-        """The steps that tell what a mapped step runs over, as far as they have been submitted and have not ended."""
-        names = [name for name in owners(node.over) if name in self.futures] if node.kind == "map" else []
-        return [name for name in names if not all(one.state.is_final() for one in _flat([self.futures[name]]))]
+        """What a mapped step needs and that has been submitted and has not ended: only then its items are known."""
+        names = [name for name in node.needs if name in self.futures] if node.kind == "map" else []
+        return [name for name in names if not all(map(_has_ended, _flat([self.futures[name]])))]
 
     def _submit(self, node: Node) -> bool:
         if any(name not in self.futures for name in node.needs) or self._lists(node):
@@ -88,7 +90,7 @@ class Play:
         """What a mapped step runs over; empty where there is nothing, or nothing that can be run over."""
         if node.kind != "map":
             return []
-        found = {name: self._result(name) for name in owners(node.over)}
+        found = {name: self._result(name) for name in node.needs}
         if any(result is None or result == (SKIP,) for result in found.values()):
             return []
         results = {name: result[0] for name, result in found.items() if result}
@@ -109,13 +111,11 @@ class Play:
 
     def _end(self) -> Any:
         record, records = self.run.record, records_here()
-        for name, found in self.futures.items():  # what it did before it was tried again counts no more
-            if not isinstance(found, list) and found.state.is_pending() and records.step(record.run_id, name):
-                records.write_step(record.run_id, name, state="pending")
         failed = [one for one in self._all() if not one.state.is_completed()]
         records.close_run(record.run_id, "failed" if failed else "succeeded")
         written = _report(quote(record), self.pipeline.__doc__ or "", return_state=True)
-        tell("ended", record.run_id)
+        if not (failed and will_run_again()):
+            tell("ended", record.run_id)
         result = written.result() if written.is_completed() else outcome(records, record.run_id)
         return Failed(message=_cause(result, failed)) if failed else result
 
@@ -128,7 +128,8 @@ def _cause(result: Mapping[str, Any], failed: list[Any]) -> str:
         if one["state"] == "failed" and one.get("error")
     ]
     others = [one.state.message for one in failed if not one.state.is_pending() and one.state.message]
-    return "; ".join(known or others) or "a step did not end"
+    said = known or others or ["a step did not end"]
+    return "; ".join([*said[:_CAUSES], *([f"and {len(said) - _CAUSES} more"] if len(said) > _CAUSES else [])])
 
 
 @task(name="report", task_run_name="report", cache_policy=NO_CACHE)
@@ -157,9 +158,14 @@ def play(
     assert context.flow_run is not None
     run = opened(context.flow.name, context.flow_run, pipeline, given, asked, as_of)
     result = Play(pipeline, tasks, run).play()
-    if isinstance(result, State) and context.flow_run.run_count <= context.flow.retries:
+    if isinstance(result, State) and will_run_again():
         raise PermanentError(str(result.message))  # Prefect tries again after an exception, not after a state
     return result
+
+
+def _has_ended(future: Any) -> bool:
+    """Whether a task has ended; one that is blocked stays in a state that is not final."""
+    return bool(future.state.is_final() or future.state.name == "NotReady")
 
 
 def _flat(futures: list[Any]) -> list[Any]:

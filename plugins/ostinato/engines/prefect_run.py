@@ -99,7 +99,10 @@ def opened(
         record = _record(name, flow_name, flow_run, pipeline, values, stands_for, graph)
         found = Opened(_first(records, record))
     else:
-        found = Opened(_going_on(records, known) if known.state in ENDED else known, again=flow_run.run_count > 1)
+        now = (
+            {} if pipeline is None else {"parameters": values, "graph": pipeline.graph.to_json(), "path": pipeline.path}
+        )
+        found = Opened(_going_on(records, known, now), again=flow_run.run_count > 1)
     if error := wrong or odd:
         raise error
     return found
@@ -138,16 +141,23 @@ def _first(records: Records, run: RunRecord) -> RunRecord:
     return records.run(run.run_id)
 
 
-def _going_on(records: Records, run: RunRecord) -> RunRecord:
-    """A run that has ended and is tried again, as it was; its people are told."""
+def _going_on(records: Records, run: RunRecord, now: Mapping[str, Any]) -> RunRecord:
+    """A run that was begun before: as it is now, after what was deployed since; one that had ended is opened again."""
     from ostinato import alerts
     from ostinato.delivery import deliver
 
+    if run.state not in ENDED:
+        records.change_run(run.run_id, **now) if now else None
+        return replace(run, **now)
     records.open_run(run)
-    records.change_run(run.run_id, report=None)
-    alerts.resumed(records, run.run_id)
-    deliver(records, workspace_here(), resolve=resolve, seconds=_TELLING)
-    return replace(run, state="running", ended=None, error=None, report=None)
+    for step in records.steps(run.run_id):
+        if step.state not in ("succeeded", "skipped"):  # what it did before it was tried again counts no more
+            records.write_step(run.run_id, step.step, step.map_key, state="pending", error=None)
+    records.change_run(run.run_id, report=None, **now)
+    if records.claim(f"{run.run_id}/resumed/{run.ended}", by="prefect"):
+        alerts.resumed(records, run.run_id)
+        deliver(records, workspace_here(), resolve=resolve, seconds=_TELLING)
+    return replace(run, state="running", ended=None, error=None, report=None, **now)
 
 
 def _record(
@@ -164,6 +174,7 @@ def _record(
 
     told = {"flow_run_id": str(flow_run.id), "flow_run_name": str(flow_run.name)}
     told |= {"page": page} if (page := url_for("flow-run", obj_id=flow_run.id)) else {}
+    told |= {"deployment": str(flow_run.deployment_id)} if flow_run.deployment_id else {}
     told |= {"backfill": "true"} if "backfill" in flow_run.tags else {}
     told |= {"triggered_by": str(flow_run.created_by.display_value)} if flow_run.created_by else {}
     told |= alerts.addressed(pipeline) if pipeline else {}

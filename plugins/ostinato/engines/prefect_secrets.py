@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
+from typing import Any
 
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
-from ostinato.context import from_environment
+from ostinato.context import block_of, from_environment
 from ostinato.errors import Unavailable
 from ostinato.scrubbing import remember
 
@@ -41,10 +43,15 @@ def resolve(name: str) -> str | None:
 def _found(name: str) -> str | None:
     places = [_IN_BLOCKS[name]] if name in _IN_BLOCKS else []
     with get_client(sync_client=True) as client:
-        for kind, block, field in [*places, ("secret", name.lower().replace("_", "-"), "value")]:
+        for kind, block, field in [*places, ("secret", block_of(name), "value")]:
             with contextlib.suppress(ObjectNotFound):
                 found = client.read_block_document_by_name(block, kind).data.get(field)
                 if found:
-                    return str(found)
+                    return _text(found)
         variable = client.read_variable_by_name(name.lower())
-    return from_environment(name) if variable is None else str(variable.value)
+    return from_environment(name) if variable is None else _text(variable.value)
+
+
+def _text(value: Any) -> str:
+    """A secret as text: what is none is JSON."""
+    return value if isinstance(value, str) else json.dumps(value)

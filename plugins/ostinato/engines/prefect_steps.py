@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import re
 import threading
 from collections.abc import Callable, Collection
 from typing import Any
@@ -28,7 +29,7 @@ from ostinato.records import RunRecord
 
 from .prefect_closing import RunEnded
 from .prefect_run import opened, records_here
-from .prefect_tasks import failing, perform, scheduled
+from .prefect_tasks import failing, perform, pool, scheduled
 
 _ENGINES_OWN = "answer"  # what a person said is handed in by the engine
 
@@ -63,7 +64,7 @@ def task(step: Step[..., Any] | Callable[..., Any], **options: Any) -> Task[...,
 
 
 _placing = threading.Lock()
-_names: dict[Any, str] = {}  # of task runs of this process, what they are called on record
+_names: dict[tuple[Any, int], dict[Any, str]] = {}  # of an attempt at a flow run, what its task runs are called
 
 
 def _placed(step: Step[..., Any]) -> tuple[RunRecord, str]:
@@ -74,10 +75,14 @@ def _placed(step: Step[..., Any]) -> tuple[RunRecord, str]:
     with _placing:
         asked = _plain(flow.parameters)
         run = opened(flow.flow.name, flow.flow_run, None, {}, asked, asked.get("as_of")).record
+        attempt = (flow.flow_run.id, flow.flow_run.run_count)
+        if attempt not in _names:
+            pool.begin()
+        names = _names.setdefault(attempt, {})
+        wanted = re.sub(r"[^A-Za-z0-9_.-]+", "-", task_run.task.name).strip(".-") or "step"  # it names a folder, too
+        name = names.setdefault(task_run.task_run.id, _free(wanted, names.values()))
         nodes = list(run.graph["nodes"])
-        name = _names.get(task_run.task_run.id)
-        if name is None:
-            name = _names[task_run.task_run.id] = _free(task_run.task.name, {node["name"] for node in nodes})
+        if name not in [node["name"] for node in nodes]:
             nodes.append({"name": name, "kind": "step", "step": step.path, "inputs": {}})
             records_here().change_run(run.run_id, graph={**run.graph, "nodes": nodes})
     return run, name
@@ -89,10 +94,12 @@ def _free(wanted: str, taken: Collection[str]) -> str:
 
 
 def _plain(values: Any) -> dict[str, Any]:
-    """What a flow was called with, as far as it is JSON."""
+    """What a flow was called with, as far as it is JSON; of the rest, which may be tables, the kind."""
     import pydantic_core
 
-    found: dict[str, Any] = pydantic_core.to_jsonable_python(values or {}, fallback=repr)
+    found: dict[str, Any] = pydantic_core.to_jsonable_python(
+        values or {}, fallback=lambda one: f"<{type(one).__name__}>"
+    )
     return found
 
 

@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import os
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -28,7 +29,7 @@ from ostinato.scrubbing import hide
 
 from .prefect_approval import answered
 from .prefect_artifacts import Progress, show
-from .prefect_closing import tell
+from .prefect_closing import tell, will_run_again
 from .prefect_run import records_here, workspace_here
 from .prefect_secrets import resolve
 from .worker import Pool, interpreter_of
@@ -86,7 +87,7 @@ def perform(step: Step[..., Any], run: RunRecord, name: str, inputs: Mapping[str
     )
     asked = {**{key: one.default for key, one in step.signature.parameters.items()}, **inputs}
     if step.settings.asks and asked["required"]:
-        request = replace(request, inputs={**inputs, "answer": answered(run, name, request.inputs, asked["timeout"])})
+        request = replace(request, inputs={**inputs, "answer": answered(run, name, map_key, inputs, asked["timeout"])})
     output = _executed(step, request)
     show(run, name, output)
     return output
@@ -114,7 +115,7 @@ def failing(run: RunRecord, name: str, map_key: str = "") -> Iterator[None]:
         context = TaskRunContext.get()
         again = is_transient(error) and context is not None and context.task_run.run_count <= context.task.retries
         _amend(run, name, map_key, error, again=again)
-        if not again:
+        if not again and not will_run_again():
             tell("failed", run.run_id, name, map_key)
         if isinstance(error, SystemExit):  # it would end the whole flow
             raise PermanentError(sentence(describe_error(error))) from error
@@ -143,7 +144,11 @@ def _executed(step: Step[..., Any], request: Request) -> Any:
             progress.show(event["done"], event["total"])
 
     if not step.importable:
-        return execute(request, emit=hear, resolve=resolve, function=step.function)
+        try:
+            return execute(request, emit=hear, resolve=resolve, function=step.function)
+        except Exception as error:  # of this process, so Prefect would show all that it says
+            log.error("%s", hide("".join(traceback.format_exception(error))))
+            raise raised(describe_error(error)) from None
     longest = step.settings.timeout
     printed = _size(request.log)
     try:
@@ -176,10 +181,10 @@ def _show_printed(file: str | None, start: int) -> None:
     if file is None or _size(file) <= start:
         return
     with Path(file).open("rb") as printed:
-        printed.seek(start)
-        text = printed.read().decode(errors="replace")
+        printed.seek(max(start, _size(file) - 8 * _PRINTED))
+        text = hide(printed.read().decode(errors="replace"))  # before it is cut: half a secret is not known as one
     left_out = f"… (all of it is in {file})\n" if len(text) > _PRINTED else ""
-    get_run_logger().info("%s", hide(f"printed:\n{left_out}{text[-_PRINTED:].rstrip()}"))
+    get_run_logger().info("%s", f"printed:\n{left_out}{text[-_PRINTED:].rstrip()}")
 
 
 def ask_store(run: RunRecord, function: str, inputs: dict[str, Any]) -> Any:

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import os
 import time
-from types import SimpleNamespace
 from typing import Any, Literal
 from uuid import UUID
 
 from prefect import flow
 from prefect.client.orchestration import get_client
-from prefect.exceptions import MissingFlowError, ScriptError
-from prefect.flows import load_flow_from_entrypoint
+from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 from prefect.states import Crashed
 from prefect.utilities.urls import url_for
 
-from ostinato import alerts, catalog
+from ostinato import alerts, catalog, separate
 from ostinato.context import today
 from ostinato.errors import OstinatoError
 from ostinato.graph import Pipeline
@@ -28,6 +26,7 @@ from ostinato.records import RunRecord
 from .prefect_closing import RunEnded, tell
 from .prefect_run import record_id, records_here
 
+_FOLDER = "prefect.deployments.steps.set_working_directory"
 OURS = "ostinato"
 """The tag of the deployments that are watched."""
 
@@ -55,29 +54,40 @@ def _ended(flow_run_id: UUID, *, silent: bool) -> None:
         run = client.read_flow_run(flow_run_id)
         named = client.read_flow(run.flow_id)
         state = run.state
-        if silent and state is not None and not state.is_final():
+        if silent and state is not None and _has_process(state):
             state = Crashed(
                 message="Its process has sent no heartbeat any more: it was killed, or its machine is away."
             )
             client.set_flow_run_state(flow_run_id, state, force=True)
         deployment = client.read_deployment(run.deployment_id) if run.deployment_id else None
     if state is not None and state.is_final() and not state.is_completed():
-        why = _cannot_be_loaded(deployment.entrypoint) if state.is_crashed() and deployment else ""
+        why = _cannot_be_loaded(deployment) if state.is_crashed() and deployment else ""
         get_run_logger().info("%s of %s: %s", run.name, named.name, why or state.message)
         RunEnded(_pipeline(named.name))(named, run, state, why)
 
 
-def _cannot_be_loaded(entrypoint: str | None) -> str:
-    """Why the file of a flow cannot be loaded, which the state of its run does not say; empty where it can."""
-    if not entrypoint or not os.path.exists(entrypoint.rpartition(":")[0]):
+def _has_process(state: Any) -> bool:
+    """Whether a run in this state has a process that sends heartbeats; one that is suspended has none."""
+    return bool(state.is_running() or state.is_cancelling() or state.name == "Paused")
+
+
+def _cannot_be_loaded(deployment: Any) -> str:
+    """Why the file of a deployment's flow cannot be loaded, which no state of its run says; empty where it can.
+
+    It is loaded in a process of its own: a stranger's file may exit.
+    """
+    file, _, _ = (deployment.entrypoint or "").rpartition(":")
+    folder = next((step[_FOLDER]["directory"] for step in deployment.pull_steps or () if _FOLDER in step), ".")
+    place = os.path.abspath(os.path.join(folder, file))
+    if not os.path.isfile(place):
         return ""
+    asked = {"folder": folder, "files": [place], "uses": []}
+    code = "from ostinato.flow_loading import look; said = look(**asked)"
     try:
-        load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
-    except ScriptError as error:
-        return f"{entrypoint} cannot be loaded: {type(error.user_exc).__name__}: {error.user_exc}"
-    except MissingFlowError as error:
-        return str(error)
-    return ""
+        found = separate.answer(code, asked, path=[], environment=os.environ)["files"][place]
+    except RuntimeError as error:
+        return f"{file} cannot be loaded: {error}"
+    return f"{file} cannot be loaded: {found['error']}" if found.get("error") else ""
 
 
 def _not_started(automation_id: UUID, why: str, number: int) -> None:
@@ -86,10 +96,11 @@ def _not_started(automation_id: UUID, why: str, number: int) -> None:
     if deployment is None or OURS not in deployment.tags:
         get_run_logger().info("It is no deployment with the tag %s: %s", OURS, why)
         return
-    flow_run, now = SimpleNamespace(id=f"{automation_id}.{time.time():.0f}"), time.time()
-    pipeline = _pipeline(name)
+    here, now, pipeline = FlowRunContext.get(), time.time(), _pipeline(name)
+    assert here is not None  # it is called by the flow
+    assert here.flow_run is not None
     record = RunRecord(
-        run_id=record_id(name, flow_run.id),
+        run_id=record_id(name, here.flow_run.id),  # one for each event, however many come at once
         pipeline=name,
         engine="prefect",
         state="failed",

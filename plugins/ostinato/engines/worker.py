@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import selectors
 import signal
@@ -92,11 +93,17 @@ class Worker:
             StepLost: it has died.
             StepTimedOut: it took longer, and was killed.
         """
+
+        def left(deadline: float | None) -> float:
+            return math.inf if deadline is None else deadline - time.monotonic()
+
         deadline = None if seconds is None else time.monotonic() + seconds
         with selectors.DefaultSelector() as selector:
             selector.register(self.output, selectors.EVENT_READ)
-            while selector.select(None if deadline is None else max(0.0, deadline - time.monotonic())):
+            while left(deadline) > 0 and selector.select(None if deadline is None else left(deadline)):
                 for event in self.events():
+                    if left(deadline) <= 0:  # it may talk for ever
+                        break
                     if event is None:
                         raise StepLost(f"The process ended without a word ({exit_of(self.kill())}).")
                     if event["event"] in ("done", "failed"):
