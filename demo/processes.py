@@ -63,12 +63,17 @@ class Ensemble:
         """Where people and programs find it."""
         return f"http://127.0.0.1:{self.port}"
 
-    def launch(self, name: str, command: Sequence[str], folder: Path | None = None) -> subprocess.Popen[bytes]:
-        """Start a process in a session of its own: Ctrl-C is for us alone, and its family can be found."""
+    def launch(
+        self, name: str, command: Sequence[str], folder: Path | None = None, more: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a process in a session of its own: Ctrl-C is for us alone, and its family can be found.
+
+        `more` is of the environment.
+        """
         with open(self.home / f"{name}.log", "ab") as log:
             process = subprocess.Popen(
                 command,
-                env={**self.environment, MARK: self.mark},
+                env={**self.environment, **(more or {}), MARK: self.mark},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -42,6 +42,7 @@ from processes import (
 )
 
 __all__ = ["Airflow", "Died", "InUse", "Refused", "free_port"]
+DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 COMMAND = (sys.executable, "-P", "-m", "airflow")
 
@@ -92,7 +93,15 @@ class Airflow(Ensemble):
         """Start one of the four."""
         # Airflow's log servers listen on every address; on one machine the API server reads the files itself.
         options = ["--skip-serve-logs"] if component in ("scheduler", "triggerer") else []
-        self.running[component] = self.launch(component, [*COMMAND, component, *options])
+        more = {} if component == "api-server" else self._patient()
+        self.running[component] = self.launch(component, [*COMMAND, component, *options], more=more)
+
+    def _patient(self) -> dict[str, str]:
+        """Have a process wait for sqlite's lock rather than end. The API server now and then waits for itself, until
+        it gives up after five seconds: it must not be patient, too.
+        """
+        url = self.environment[DATABASE]
+        return {DATABASE: f"{url}?timeout=60"} if url.startswith("sqlite:") else {}
 
     def health(self) -> dict[str, bool]:
         """Which components say that they are well; empty while nobody answers."""
@@ -169,8 +178,7 @@ def _settings(home: Path, port: int) -> dict[str, str]:
         "CORE__PARALLELISM": "4",  # so many workers are forked, and each is slow at its first task
         "DAG_PROCESSOR__REFRESH_INTERVAL": "5",  # a new file is seen in seconds, not in minutes
         "DATABASE__CHECK_MIGRATIONS": "False",  # done once, by start()
-        # after five seconds of waiting for the others, a scheduler would give up and end
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=60",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
         "LOGGING__COLORED_CONSOLE_LOG": "False",
         "USAGE_DATA_COLLECTION__ENABLED": "False",
         "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",  # also how long a worker may take to see that its task has ended

@@ -193,7 +193,7 @@ def airflow_server(
         outer = {"OSTINATO_HOME": str(folder / "ostinato")}
         # psycopg speaks both ways; asked for nothing, Airflow would want asyncpg for the other one.
         both = ("", "_ASYNC") if database else ("",)
-        url = database or f"sqlite:///{memory}/airflow.db?timeout=60"
+        url = database or f"sqlite:///{memory}/airflow.db"
         outer |= {f"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN{kind}": url for kind in both}
         with pytest.MonkeyPatch.context() as patch:
             for name in os.environ.copy():

@@ -68,6 +68,11 @@ SHAPES = {
     "total < collect_refuse_two; report < refuse_two total",
     "fan_out_behind_skip": "is_large; when_is_large < is_large; numbers < when_is_large; square < numbers; "
     "collect_square < numbers square; total < collect_square; report < square total",
+    "fan_out_with_skip": "is_large; when_is_large < is_large; number < when_is_large; numbers; "
+    "square < number numbers; collect_square < numbers square; total < collect_square; "
+    "report < number numbers square total",
+    "fan_out_behind_failure": "refuse; numbers < refuse; square < numbers; collect_square < numbers square; "
+    "total < collect_square; report < square total",
     "approved": "judge; when_judge_passed < judge; approve < judge when_judge_passed; "
     "when_approve_granted < approve; number < when_approve_granted; report < number",
     "killed": "die; square < die; number; report < square number",

@@ -34,7 +34,7 @@ from engines import mishaps, stories
 from engines.stories import output_of, states_of
 from engines.test_prefect_run import Player, Ran, asked, ran
 from engines.test_worker import all_gone
-from ostinato import each, pipeline, step
+from ostinato import each, pipeline, secret, step
 from ostinato.drawing import text as drawn
 from ostinato.engines.prefect_flow import to_flow
 from ostinato.engines.prefect_nodes import task_of
@@ -714,3 +714,26 @@ def test_no_process_is_left_behind(ran: Player, made: Pipeline[...]) -> None:
     """However the run ended."""
     ran(to_flow(made), as_of=AS_OF)
     assert workers() == []
+
+
+def test_a_secret_in_what_a_step_of_this_process_raises_is_not_shown(
+    ran: Player, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step of a notebook runs in the flow's process, and Prefect shows what it raises."""
+    monkeypatch.setenv("DEEP_THOUGHT", "unter-uns-gesagt")
+
+    @step
+    def careless() -> None:
+        """Say what it was told."""
+        raise DataError(f"it said {secret('DEEP_THOUGHT')}")
+
+    @pipeline
+    def gossip() -> None:
+        """One careless step."""
+        careless()
+
+    found = ran(to_flow(gossip), as_of=AS_OF)
+    (task_run,) = [one for one in found.asked("/task_runs/filter") if one["name"] == "careless"]
+    assert "unter-uns" not in str(task_run)
+    assert "unter-uns" not in str(found.state.message)
+    assert "unter-uns" not in found.logs("it said")

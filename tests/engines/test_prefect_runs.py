@@ -20,14 +20,17 @@ pytest.importorskip("prefect", reason="Prefect is not installed here; its tests 
 import httpx
 from prefect.client.orchestration import get_client
 
-from engines.stories import STORIES, Story, content_of, digests, states_of, worst
+from engines.stories import STORIES, Story, content_of, digests, judge, states_of, worst
 from engines.test_prefect_run import Ran, asked
 from integrations.mlflow_store import put_store
+from ostinato import each, pipeline
 from ostinato.engines.local_run import run as run_here
 from ostinato.engines.prefect_flow import to_flow
+from ostinato.engines.prefect_run import records_here
 from ostinato.pipelines.fraud_detection import fraud_detection
 from ostinato.runner import records_of
 from ostinato.samples.transactions import write
+from ostinato.steps import approve
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow]
 
@@ -61,6 +64,26 @@ def answer(api: str, flow_run_name: str, said: dict[str, Any]) -> None:
     with get_client(sync_client=True) as client:
         done = client.resume_flow_run(paused(api, flow_run_name)["id"], run_input=said)
     assert done.status.value == "ACCEPT", done
+
+
+@pipeline
+def panel() -> None:
+    """Two verdicts, and a person who is asked about each."""
+    each(approve, over=each(judge, over=[True, False]), required=True, timeout="3m")
+
+
+def test_each_item_of_a_mapped_question_has_an_answer_of_its_own(prefect_api: str, home: Path) -> None:
+    """Who agrees to one has agreed to no other."""
+    flow = to_flow(panel, flow_run_name="panel")
+    with ThreadPoolExecutor(1) as thread:
+        run = thread.submit(flow, as_of=AS_OF, return_state=True)
+        for decision in ("approve", "reject"):
+            answer(prefect_api, "panel", {"decision": decision, "by": "ada", "why": decision})
+        found = Ran(prefect_api, flow.name, run.result(), records_here()).outcome
+    asked = [one for one in found["steps"] if one["name"] == "approve"]
+    assert [one["map_key"] for one in asked] == ["0", "1"]
+    assert sorted(one["outputs"]["facts"]["why"] for one in asked) == ["approve", "reject"]
+    assert sorted(one["outputs"]["facts"]["granted"] for one in asked) == [False, True]
 
 
 # --- the conformance suite --------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ pytest.importorskip("prefect", reason="Prefect is not installed here; its tests 
 
 from prefect import Task, flow
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 
 from engines import stories
 from engines.stories import output_of, states_of
@@ -236,3 +237,48 @@ def test_what_a_step_raises_is_what_the_flow_can_catch(ran: Player) -> None:
     ran(catching)
     assert "1 is not wanted" in str(caught[0])
     assert DataError("1 is not wanted").args[0] in str(caught[0])
+
+
+def test_a_flow_by_hand_that_is_tried_again_does_once_what_is_to_be_done_once(ran: Player, tmp_path: Path) -> None:
+    """Its tasks bear the same names again, by which a step finds what it has done."""
+    file, to = tmp_path / "there", tmp_path / "posts"
+    file.touch()
+    post, fail_while = task(stories.post), task(stories.fail_while)
+
+    @flow(retries=1, **HOOKS)
+    def own(file: str, to: str) -> None:
+        """Do something once, then fail at first."""
+        if flow_run.run_count > 1:
+            Path(file).unlink()
+        post(to)
+        post(to)
+        fail_while(file)
+
+    found = ran(own, str(file), str(to))
+    assert found.state.is_completed(), found.state
+    assert states_of(found.outcome) == {"post": "succeeded", "post_2": "succeeded", "fail_while": "succeeded"}
+    assert len(to.read_text().splitlines()) == 2
+    assert found.titles == []
+
+
+def test_what_a_flow_by_hand_was_called_with_is_kept_without_the_rows(ran: Player) -> None:
+    """A table among the arguments is named, not quoted."""
+
+    @flow
+    def own(frame: Any) -> None:
+        """Takes a table."""
+        number(1)
+
+    found = ran(own, pd.DataFrame({"iban": ["DE8937"]}))
+    assert found.outcome["parameters"] == {"frame": "<DataFrame>"}
+
+
+def test_a_task_is_called_what_can_be_a_folder(ran: Player) -> None:
+    """Its name is a part of paths."""
+
+    @flow
+    def own() -> None:
+        """One task with a name that leads elsewhere."""
+        task(stories.number, name="../../elsewhere")(1)
+
+    assert states_of(ran(own).outcome) == {"elsewhere": "succeeded"}

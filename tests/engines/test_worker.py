@@ -55,6 +55,10 @@ def busy() -> None:
 def where() -> str:
     return os.environ.get("INSIDE", "nowhere")
 
+def chatter() -> None:
+    while True:
+        context.current().log("and so on" * 100)
+
 def hang(place: str) -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     Path(place + ".part").write_text(f"{os.getpid()} {child.pid}")
@@ -239,6 +243,18 @@ def test_a_process_that_is_gone_is_a_step_lost(
     worker.send(request_of(name))
     with pytest.raises(StepLost, match=re.escape(f"The process ended without a word ({how}).")):
         worker.wait(seconds=60)
+    assert not worker.alive
+
+
+def test_a_step_that_never_stops_talking_is_killed_when_its_time_is_over(
+    worker: Worker, request_of: Callable[..., Request]
+) -> None:
+    """What it says keeps nobody from looking at the clock."""
+    worker.send(request_of("chatter"))
+    began = time.monotonic()
+    with pytest.raises(StepTimedOut):
+        worker.wait(seconds=1.5)
+    assert time.monotonic() - began < 10
     assert not worker.alive
 
 

@@ -113,7 +113,7 @@ def _not_started(automation_id: UUID, why: str, number: int) -> None:
         tags={**(alerts.addressed(pipeline) if pipeline else {}), "page": _page(automation_id)},
         report=None,
         error={
-            "type": "UsageError",
+            "type": "NotStarted",
             "message": f"an event was to start it, and Prefect refused: {why}",
             "transient": False,
         },
