@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 pytest.importorskip("prefect", reason="Prefect is not installed here; its tests run in .venv-prefect")
 
+import httpx
 from prefect import flow
 from prefect.client.orchestration import get_client
-from prefect.states import Completed, Paused, Running, Suspended
+from prefect.states import Completed, Crashed, Paused, Running, Suspended
 
 from engines import stories
 from ostinato.engines.prefect_flow import to_flow
@@ -112,8 +112,6 @@ def test_a_flow_file_that_exits_is_told_of_and_ends_nobody(prefect_api: str, tmp
         flow_id = client.create_flow_from_name("leaving")
         deployment = client.create_deployment(flow_id, "test", entrypoint="leaving.py:leaving", pull_steps=pull)
         made = client.create_flow_run_from_deployment(deployment)
-        from prefect.states import Crashed
-
         client.set_flow_run_state(made.id, Crashed(message="Process exited with status code: 1"), force=True)
     watch(what="ended", subject=f"prefect.flow-run.{made.id}")
     error = str(records_here().run(record_id("leaving", made.id)).error)

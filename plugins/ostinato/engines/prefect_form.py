@@ -70,8 +70,8 @@ def _first(kind: type) -> str:
 def documented(pipeline: Pipeline[...]) -> str:
     """The docstring with a line for `as_of`: Prefect reads from it what each field means."""
     text = inspect.getdoc(pipeline.function) or ""
-    line = f"Args:\n    as_of: {_AS_OF}"
-    return text.replace("Args:", line, 1) if "\nArgs:\n" in text else f"{text}\n\n{line}"
+    lines = f"\nArgs:\n    as_of: {_AS_OF}\n"
+    return text.replace("\nArgs:\n", lines, 1) if "\nArgs:\n" in text else f"{text}\n{lines}"
 
 
 def asked_for(values: Mapping[str, Any]) -> dict[str, Any]:
