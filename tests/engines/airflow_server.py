@@ -211,7 +211,7 @@ def airflow_server(
             server.wait_until_healthy()
             yield server
         finally:
-            forced = server.stop()
+            forced = server.stop(grace=10)
             assert not server.processes(), f"still alive: {server.processes()}"
     assert not forced, f"only SIGKILL could end {forced}"
 

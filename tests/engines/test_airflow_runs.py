@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -263,7 +264,13 @@ def test_a_person_finds_champion_and_report_in_the_browser(
 
 def pid_of(here: Here, dag_id: str, run_id: str, task_id: str) -> int:
     here.server.wait_for_task(dag_id, run_id, task_id, "running", 120)
-    return next(task["pid"] for task in here.server.tasks(dag_id, run_id) if task["task_id"] == task_id)
+    until = time.monotonic() + 60
+    while True:  # it runs before it is known by which process
+        (task,) = [task for task in here.server.tasks(dag_id, run_id) if task["task_id"] == task_id]
+        if task["pid"]:
+            return int(task["pid"])
+        assert time.monotonic() < until, task
+        time.sleep(0.1)
 
 
 def test_a_worker_killed_in_the_middle_of_a_step_fails_it_and_is_told_once(here: Here, tmp_path: Path) -> None:
@@ -273,7 +280,8 @@ def test_a_worker_killed_in_the_middle_of_a_step_fails_it_and_is_told_once(here:
     pid = pid_of(here, "slow", run_id, "rest")
     parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     for victim in (parent, pid):
-        os.kill(victim, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # the task may have ended with its supervisor
+            os.kill(victim, signal.SIGKILL)
     found = here.ended("slow", run_id, seconds=until - time.monotonic() + 120)
     assert states_of(found) == {"rest": "failed", "number": "pending"}
     assert found["state"] == "failed"
