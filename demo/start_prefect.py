@@ -112,14 +112,7 @@ class Prefect(Ensemble):
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the API; `path` begins with a slash and stands below /api. The answer is parsed JSON."""
-        for tries in range(1, 6):
-            try:
-                return send(method, self.api + path, body, f"Basic {self._credentials()}")
-            except Refused as refusal:
-                if tries == 5 or refusal.status != 503:  # sqlite was locked; Prefect's own clients ask again, too
-                    raise
-                time.sleep(tries / 5)
-        raise AssertionError
+        return ask(method, self.api + path, body, f"Basic {self._credentials()}")
 
     def deployments(self) -> set[tuple[str, str]]:
         """Names and entrypoints of the deployments there are."""
@@ -175,6 +168,18 @@ class Prefect(Ensemble):
 
     def _credentials(self) -> str:
         return base64.b64encode(f"{USER}:{self.password}".encode()).decode()
+
+
+def ask(method: str, url: str, body: Any, authorization: str) -> Any:
+    """What the API answers; asked again where its sqlite was locked, as Prefect's own clients do."""
+    for tries in range(1, 8):
+        try:
+            return send(method, url, body, authorization)
+        except Refused as refusal:
+            if tries == 7 or refusal.status != 503:
+                raise
+            time.sleep(tries / 4)
+    raise AssertionError
 
 
 def _settings(home: Path, port: int, password: str) -> dict[str, str]:

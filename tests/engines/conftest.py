@@ -47,6 +47,7 @@ if PREFECT_HOME:
         PREFECT_HOME=str(PREFECT_HOME),
         PREFECT_API_URL="",  # set, though empty: else that of a .env or a pyproject.toml in the folder would count
         PREFECT_SERVER_ANALYTICS_ENABLED="false",
+        PREFECT_SERVER_DATABASE_TIMEOUT="60",  # a slow disk may lock sqlite for longer than the usual ten seconds
         PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL="0.5",
         PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL="0.5",
         PREFECT_LOGGING_TO_API_BATCH_INTERVAL="0.5",

@@ -99,7 +99,11 @@ class Ran:
 
 def asked(api: str, path: str, **wanted: Any) -> Any:
     """What Prefect's API answers."""
-    answer = httpx.post(f"{api}{path}", json=wanted, timeout=60)
+    for _ in range(5):
+        answer = httpx.post(f"{api}{path}", json=wanted, timeout=60)
+        if answer.status_code != 503:  # its sqlite was locked
+            break
+        time.sleep(1)
     answer.raise_for_status()
     return answer.json()
 

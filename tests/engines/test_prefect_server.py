@@ -192,15 +192,17 @@ def test_the_demo_says_where_it_is_and_ends_at_ctrl_c(tmp_path: Path) -> None:
         login = base64.b64encode(f"{user[0]}:{password[0]}".encode()).decode()
 
         def ask(method: str, path: str, body: Any = None) -> Any:
-            return demo.send(method, f"{url[0]}/api/{path}", body, f"Basic {login}")
+            return demo.ask(method, f"{url[0]}/api/{path}", body, f"Basic {login}")
 
-        deployment = ask("GET", "deployments/name/sleep/sleep")["id"]
-        run = ask("POST", f"deployments/{deployment}/create_flow_run", {})["id"]
-        until = time.monotonic() + 60
-        while ask("GET", f"flow_runs/{run}")["state_type"] != "RUNNING" and time.monotonic() < until:
-            time.sleep(0.2)
-        pids = processes.family({process.pid}) | processes.marked("PREFECT__FLOW_RUN_ID", run)
-        process.send_signal(signal.SIGINT)
+        try:
+            deployment = ask("GET", "deployments/name/sleep/sleep")["id"]
+            run = ask("POST", f"deployments/{deployment}/create_flow_run", {})["id"]
+            until = time.monotonic() + 60
+            while ask("GET", f"flow_runs/{run}")["state_type"] != "RUNNING" and time.monotonic() < until:
+                time.sleep(0.2)
+            pids = processes.family({process.pid}) | processes.marked("PREFECT__FLOW_RUN_ID", run)
+        finally:
+            process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 0
     assert errors.rstrip().endswith("Prefect has stopped.")
