@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import os
 import re
 import types
 import typing
@@ -116,6 +117,21 @@ def _resolved(
     except ValueError as error:
         raise ParameterError(f"{pipeline.name}: a parameter is not JSON: {error}.") from None
     return values, wrong
+
+
+def taken(pipeline: Pipeline[...], more: dict[str, Any]) -> dict[str, Any]:
+    """Values out of the keywords of `to_dag` and `to_flow`, which lose them, and of the environment.
+
+    Raises:
+        ParameterError: as `check`.
+    """
+    known, given = names(pipeline), dict(more.pop("parameters", {}))
+    given |= {name: more.pop(name) for name in list(more) if name in known}
+    source = os.environ.get(f"OSTINATO_{pipeline.name.upper()}_SOURCE")
+    if source and "source" in known:
+        given.setdefault("source", source)
+    check(pipeline, given)
+    return given
 
 
 def over_given(pipeline: Pipeline[...], given: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ sqlite in the workspace by default; `OSTINATO_RECORDS=postgresql+psycopg://…` 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import sqlite3
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from .outbox import Outbox
 
+ENDED = ("succeeded", "failed", "cancelled")
+"""The states of a run that has ended."""
 SCHEMA_VERSION = 2  # 2: incidents and messages
 
 
@@ -226,6 +229,14 @@ class Records:
             again = runs.update().where(runs.c.run_id == run.run_id).values(state="running", ended=None, error=None)
             if connection.execute(again).rowcount == 0:
                 connection.execute(runs.insert().values(**vars(run)))
+
+    def open_once(self, run: RunRecord) -> RunRecord:
+        """Write a new run unless another process was faster; gives what is on record."""
+        import sqlalchemy as sa
+
+        with contextlib.suppress(sa.exc.IntegrityError):
+            self.open_run(run)
+        return self.run(run.run_id)
 
     def change_run(self, run_id: str, **values: Any) -> None:
         runs = _schema()[1]["runs"]

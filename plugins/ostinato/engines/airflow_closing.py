@@ -17,12 +17,12 @@ from airflow.sdk import BaseOperator
 
 from ostinato.catalog import find_pipeline
 from ostinato.errors import StepLost
-from ostinato.records import Records, RunRecord, describe_error
+from ostinato.records import ENDED, Records, RunRecord, describe_error
 from ostinato.runner import Request, execute
 
 from .airflow_link import RunReportLink
 from .airflow_operators import OfRun, failing_for_good, item_of
-from .airflow_run import ENDED, opened, record_id, records_here, states_of, workspace_here
+from .airflow_run import opened, record_id, records_here, states_of, workspace_here
 from .airflow_secrets import resolve
 
 _log = logging.getLogger(__name__)

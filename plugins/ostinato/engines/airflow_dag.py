@@ -104,7 +104,7 @@ def to_dag(pipeline: Pipeline[...], *, schedule: Any = _NOT_GIVEN, **more: Any) 
         UsageError: a keyword is neither; it is to be scheduled and a parameter has no value; a step cannot run here.
     """
     _refuse_a_folder_nobody_shares()
-    given = _given(pipeline, more)
+    given = parameters.taken(pipeline, more)
     missing = _without_value(pipeline, given)
     chosen = _schedule(pipeline, schedule, missing)
     releases = any(returns(node.step, Promotion, Deployment) for node in pipeline.graph.nodes)
@@ -149,21 +149,6 @@ def _refuse_a_folder_nobody_shares() -> None:
         )
 
 
-def _given(pipeline: Pipeline[...], more: dict[str, Any]) -> dict[str, Any]:
-    """Values for parameters out of the keywords, which lose them, and the environment; all of them checked."""
-    names, given = parameters.names(pipeline), dict(more.pop("parameters", {}))
-    given |= {name: more.pop(name) for name in list(more) if name in names}
-    source = os.environ.get(_variable(pipeline, "SOURCE"))
-    if source and "source" in names:
-        given.setdefault("source", source)
-    parameters.check(pipeline, given)
-    return given
-
-
-def _variable(pipeline: Pipeline[...], what: str) -> str:
-    return f"OSTINATO_{pipeline.name.upper()}_{what}"
-
-
 def _without_value(pipeline: Pipeline[...], given: Mapping[str, Any]) -> list[str]:
     names = inspect.signature(pipeline.function).parameters
     return [name for name, one in names.items() if one.default is one.empty and name not in given]
@@ -173,7 +158,7 @@ def _schedule(pipeline: Pipeline[...], asked: Any, missing: list[str]) -> Any:
     """The schedule; explicit ones are refused rather than dropped where a parameter has no value."""
     chosen = asked
     if asked is _NOT_GIVEN:
-        chosen = os.environ.get(_variable(pipeline, "SCHEDULE")) or pipeline.options.schedule
+        chosen = os.environ.get(f"OSTINATO_{pipeline.name.upper()}_SCHEDULE") or pipeline.options.schedule
         if missing:
             return None
     if missing and chosen is not None:

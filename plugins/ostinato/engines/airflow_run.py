@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
@@ -18,14 +17,13 @@ from ostinato import parameters
 from ostinato.catalog import find_pipeline
 from ostinato.errors import ParameterError, UnknownName
 from ostinato.graph import Pipeline
-from ostinato.records import Records, RunRecord
+from ostinato.records import ENDED, Records, RunRecord
 from ostinato.runner import moment, records_of
 from ostinato.workspace import Workspace
 
 from .airflow_secrets import resolve
 
 _TELLING = 3.0  # seconds that a task may wait at its start
-ENDED = ("succeeded", "failed", "cancelled")
 
 
 def record_id(dag_id: str, run_id: str) -> str:
@@ -71,7 +69,7 @@ def opened(
     try:
         record = records.run(name)
     except UnknownName:
-        record = _first(records, _record(context, name, found, values, as_of))
+        record = records.open_once(_record(context, name, found, values, as_of))
     if reopen and record.state in ENDED:
         record = _again(records, record, values, as_of)
     if run.run_type == "backfill" and "backfill" not in record.tags:  # a backfill may take over a run that failed
@@ -94,15 +92,6 @@ def _again(records: Records, run: RunRecord, values: dict[str, Any], as_of: date
         alerts.resumed(records, run.run_id)
         deliver(records, workspace_here(), resolve=resolve, seconds=_TELLING)
     return replace(run, state="running", ended=None, error=None, **changed)
-
-
-def _first(records: Records, run: RunRecord) -> RunRecord:
-    """The record of whichever task was first to open it."""
-    from sqlalchemy.exc import IntegrityError
-
-    with contextlib.suppress(IntegrityError):
-        records.open_run(run)
-    return records.run(run.run_id)
 
 
 def _record(

@@ -12,10 +12,10 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 
 from ostinato.errors import UnknownName
-from ostinato.records import Records
+from ostinato.records import ENDED, Records
 from ostinato.scrubbing import hide
 
-from .prefect_run import ENDED, opened, record_id, records_here, workspace_here
+from .prefect_run import opened, record_id, records_here, workspace_here
 from .prefect_secrets import resolve
 
 _log = logging.getLogger(__name__)

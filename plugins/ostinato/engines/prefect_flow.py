@@ -11,7 +11,6 @@ For flows of your own there are single tasks, importable from here: see `prefect
 from __future__ import annotations
 
 import inspect
-import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -86,7 +85,7 @@ def to_flow(pipeline: Pipeline[...], **more: Any) -> Flow[..., Any]:
     Raises:
         UsageError: a keyword is neither, or a value is none of the parameter's.
     """
-    given = _given(pipeline, more)
+    given = parameters.taken(pipeline, more)
     _refuse_unknown(pipeline, more)
     tasks = {node.name: task_of(node) for node in pipeline.graph.nodes}
     hooks = {name: [*(more.pop(name, None) or ()), RunEnded(pipeline)] for name in _HOOKS}
@@ -101,22 +100,6 @@ def to_flow(pipeline: Pipeline[...], **more: Any) -> Flow[..., Any]:
 _HOOKS = ("on_failure", "on_crashed", "on_cancellation")
 
 
-def _given(pipeline: Pipeline[...], more: dict[str, Any]) -> dict[str, Any]:
-    """Values for parameters out of the keywords, which lose them, and the environment; all of them checked."""
-    names, given = parameters.names(pipeline), dict(more.pop("parameters", {}))
-    given |= {name: more.pop(name) for name in list(more) if name in names}
-    source = os.environ.get(f"OSTINATO_{pipeline.name.upper()}_SOURCE")
-    if source and "source" in names:
-        given.setdefault("source", source)
-    parameters.check(pipeline, given)
-    for name in ("return_state", "wait_for"):
-        if name in names:
-            raise UsageError(
-                f"{pipeline.name}: Prefect keeps the name {name!r} for itself; call the parameter otherwise."
-            )
-    return given
-
-
 def _refuse_unknown(pipeline: Pipeline[...], more: Mapping[str, Any]) -> None:
     options = [name for name in inspect.signature(Flow.__init__).parameters if name not in ("self", "fn")]
     for name in more:
@@ -124,6 +107,11 @@ def _refuse_unknown(pipeline: Pipeline[...], more: Mapping[str, Any]) -> None:
             known = [*parameters.names(pipeline), *options]
             raise UsageError(
                 f"{name!r} is neither a parameter of {pipeline.name} nor an option of a flow. {suggest(name, known)}"
+            )
+    for name in ("return_state", "wait_for"):
+        if name in parameters.names(pipeline):
+            raise UsageError(
+                f"{pipeline.name}: Prefect keeps the name {name!r} for itself; call the parameter otherwise."
             )
 
 

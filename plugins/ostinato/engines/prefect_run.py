@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import tempfile
@@ -17,13 +16,12 @@ from prefect.utilities.urls import url_for
 from ostinato import parameters
 from ostinato.errors import ConfigurationError, ParameterError, UnknownName
 from ostinato.graph import Pipeline
-from ostinato.records import Records, RunRecord
+from ostinato.records import ENDED, Records, RunRecord
 from ostinato.runner import moment, records_of
 from ostinato.workspace import Workspace
 
 from .prefect_secrets import resolve
 
-ENDED = ("succeeded", "failed", "cancelled")
 _TELLING = 3.0  # seconds that a run may wait at its start
 
 
@@ -97,7 +95,7 @@ def opened(
         known = records.run(name)
     except UnknownName:
         record = _record(name, flow_name, flow_run, pipeline, values, stands_for, graph)
-        found = Opened(_first(records, record))
+        found = Opened(records.open_once(record))
     else:
         now = (
             {} if pipeline is None else {"parameters": values, "graph": pipeline.graph.to_json(), "path": pipeline.path}
@@ -130,15 +128,6 @@ def _moment(given: Any, flow_run: Any) -> tuple[datetime, ParameterError | None]
         return moment(given), None
     except ParameterError as error:
         return day, error
-
-
-def _first(records: Records, run: RunRecord) -> RunRecord:
-    """The record of whichever task was first to open it."""
-    from sqlalchemy.exc import IntegrityError
-
-    with contextlib.suppress(IntegrityError):
-        records.open_run(run)
-    return records.run(run.run_id)
 
 
 def _going_on(records: Records, run: RunRecord, now: Mapping[str, Any]) -> RunRecord:
