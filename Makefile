@@ -49,11 +49,11 @@ bench: $(VENV)/.ready $(AIRFLOW)/.ready $(PREFECT)/.ready ## measure against han
 	$(BIN)/python benchmarks/run_all.py $(BENCH)
 
 lock: $(VENV)/.ready ## pin and hash requirements/*.txt anew
-	$(BIN)/uv pip compile $(LOCKED) --upgrade --group dev --extra apprise --extra lightgbm --extra postgres -o requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile $(LOCKED) --upgrade --group dev --extra apprise --extra lightgbm --extra postgres --extra recs -o requirements/dev.txt pyproject.toml
 	cp requirements/dev.txt requirements/airflow.txt # what both hold stays the same version wherever the engine allows it
-	$(BIN)/uv pip compile $(LOCKED) --group dev --extra airflow --extra postgres -o requirements/airflow.txt pyproject.toml
+	$(BIN)/uv pip compile $(LOCKED) --group dev --extra airflow --extra postgres --extra recs -o requirements/airflow.txt pyproject.toml
 	cp requirements/dev.txt requirements/prefect.txt
-	$(BIN)/uv pip compile $(LOCKED) --group dev --extra prefect --constraint requirements/prefect.in -o requirements/prefect.txt pyproject.toml
+	$(BIN)/uv pip compile $(LOCKED) --group dev --extra prefect --extra recs --constraint requirements/prefect.in -o requirements/prefect.txt pyproject.toml
 	$(BIN)/uv pip compile $(LOCKED) --upgrade -o requirements/base.txt pyproject.toml
 	echo uv | $(BIN)/uv pip compile $(LOCKED) --upgrade -o requirements/uv.txt -
 
