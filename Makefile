@@ -33,11 +33,8 @@ airflow: $(AIRFLOW)/.ready $(SAMPLE) ## an Airflow on this machine with the read
 prefect: $(PREFECT)/.ready $(SAMPLE) ## a Prefect on this machine with the ready-made flows deployed
 	@$(PREFECT)/bin/python demo/start_prefect.py
 
-# the later runs take an engine's tests alone, whatever PYTEST chooses; a choice may leave them nothing to do (5)
 test: lint $(AIRFLOW)/.ready $(PREFECT)/.ready ## everything once: style, types, layers, all tests, without engines and on each
-	$(BIN)/pytest $(PYTEST) $(if $(PYTEST),|| test $$? -eq 5)
-	$(AIRFLOW)/bin/pytest -o testpaths=tests/engines $(PYTEST) -m airflow $(if $(PYTEST),|| test $$? -eq 5)
-	$(PREFECT)/bin/pytest -o testpaths=tests/engines $(PYTEST) -m prefect $(if $(PYTEST),|| test $$? -eq 5)
+	@$(BIN)/python tests/run_all.py $(PYTEST)
 
 lint: $(VENV)/.ready ## style, types and import layers
 	$(BIN)/ruff check

@@ -158,3 +158,130 @@ def evidence(**values: Any) -> dict[str, Any]:
 
 
 UNKNOWN = ("candidate", "champion", "difference", "low", "high")
+
+# --- a recommender ------------------------------------------------------------------------------------------------
+
+LISTS = {
+    "users": 1840,
+    "interactions": 12345,
+    "ndcg_at_10": 0.21234,
+    "recall_at_10": 0.1871,
+    "precision_at_10": 0.0912,
+    "map_at_10": 0.1203,
+    "coverage": 0.4123,
+    "novelty": 9.3145,
+    "cold_users_share": 0.063,
+    "cold_items_share": 0.021,
+    "popularity_ndcg_at_10": 0.1512,
+}
+_OF_THE_MODEL = ("ndcg_at_10", "recall_at_10", "precision_at_10", "map_at_10", "coverage", "novelty")
+_ACTIVITY = {"cold": 116, "1": 502, "2 to 8": 730, "9 to 31": 431, "32 to 214": 461}
+_POPULARITY = {"most popular third": 1204, "middle third": 1310, "least popular third": 571}
+
+
+def listed_slice(value: Any = "2 to 8", outcome: str = "pass", **values: Any) -> dict[str, Any]:
+    """A part of a recommender's test."""
+    made = {"column": "activity", "value": value, "rows": 500, "candidate": 0.2, "champion": 0.19, "baseline": 0.15}
+    return {**made, "difference": 0.01, "low": -0.01, "high": 0.03, "outcome": outcome, **values}
+
+
+def spread(steep: float, reached: float = 1.0) -> list[list[float]]:
+    """A curve of concentration: of shares of the catalogue and of all recommendations."""
+    return [[round(reached * place / 40, 4), round((place / 40) ** steep, 6)] for place in range(1, 41)]
+
+
+def recommended(**values: Any) -> dict[str, Any]:
+    """What a recommender's verdict has as evidence, against a champion."""
+    parts = []
+    for column, counts in (("activity", _ACTIVITY), ("popularity", _POPULARITY)):
+        for place, (value, rows) in enumerate(counts.items()):
+            score = 0.08 + 0.05 * place
+            told = {"candidate": score, "champion": score - 0.012, "baseline": 0.09 + 0.02 * place}
+            parts.append(listed_slice(value, column=column, rows=rows, **told))
+    parts[0] |= {"outcome": "not-enough-data", "difference": None, "low": None, "high": None}
+    found = {
+        "comparison": {"difference": 0.0123, "low": 0.002, "high": 0.0226, "bound": -0.01},
+        "slice_margin": 0.05,
+        "slices": parts,
+        "candidates": [
+            {"name": "popularity", "score": 0.149, "trials": 1, "options": {}, "chosen": False},
+            {"name": "als", "score": 0.1982, "trials": 6, "options": {"factors": 64, "alpha": 8.5}, "chosen": False},
+            {
+                "name": "ease",
+                "score": None,
+                "trials": 0,
+                "options": {},
+                "why": "5,000 items are above the cap of 4,000",
+            },
+            {"name": "item_knn", "score": 0.2071, "trials": 6, "options": {"neighbours": 100}, "chosen": True},
+        ],
+        "exposure": {
+            "candidate": spread(0.4, 0.41),
+            "champion": spread(0.35, 0.33),
+            "popularity": [[0.002, 0.91], [0.004, 1]],
+        },
+        "shown": [
+            {
+                "history": 37,
+                "recent": ["i00042", "i00311", 7],
+                "recommended": [f"i{place:05}" for place in range(1, 11)],
+                "found": ["i00003", "i00007"],
+            },
+            {"history": 1, "recent": ["i00042"], "recommended": ["i00001", "i00009"], "found": []},
+            {"history": 0, "recent": [], "recommended": ["i00001"], "found": ["i00001"]},
+        ],
+        "catalogue": {"items": 5000, "new": 130},
+    }
+    return {**found, **values}
+
+
+def lists_verdict(*checks: dict[str, Any], **values: Any) -> dict[str, Any]:
+    """The verdict of a recommender, against a champion if nothing else is said."""
+    listed = checks or (
+        {"name": "ndcg_at_10", "value": 0.21234, "bound": 0.1512, "lift_lower_bound": 0.051, "outcome": "pass"},
+        {
+            "name": "champion",
+            "metric": "ndcg_at_10",
+            "value": 0.0123,
+            "low": 0.002,
+            "high": 0.0226,
+            "bound": -0.01,
+            "outcome": "pass",
+            "why": "nDCG@10 against version 3: +0.0123 (+0.0020 to +0.0226); surely not worse by 0.01",
+        },
+        {"name": "coverage", "value": 0.4123, "bound": 0.1, "outcome": "pass"},
+        {"name": "latency_ms", "value": 1.8, "bound": 1000.0, "outcome": "pass"},
+    )
+    metrics = {name: round(LISTS[name] * 0.94, 5) for name in _OF_THE_MODEL}
+    made = {
+        "metric": "ndcg_at_10",
+        "baseline": "popularity_ndcg_at_10",
+        "units": "users",
+        "metrics": LISTS,
+        "champion": {"version": "3", "digest": "sha256:c", "metrics": metrics},
+        "rows": {"count": 12480, "from": "2026-02-09T00:00:05", "until": "2026-02-15T23:59:57"},
+        "mode": "noninferior",
+        "outcome": "pass",
+    }
+    return verdict(*listed, **{**made, **values})
+
+
+def recommending(**values: Any) -> dict[str, Any]:
+    """A run of a recommender with all there can be."""
+    window = {"from": "2025-11-01 00:05:08", "until": "2026-02-08 23:58:40"}
+    trained = {"rows": 482533, "users": 9120, "items": 5000, "window": window, "data": "sha256:t"}
+    trained |= {"estimator": "ostinato.recommenders.recommender:Recommender", "size": 2_400_000, "split": "temporal"}
+    trained["candidates"] = recommended()["candidates"]
+    judged, model = lists_verdict(), {**version(name="shop", **trained), "uri": "models:/shop/4"}
+    made: dict[str, Any] = {
+        "pipeline": "shop",
+        "verdict": judged,
+        "metrics": judged["metrics"],
+        "model": model,
+        "approval": approval(),
+        "promotion": promotion(name="shop"),
+        "deployment": deployment(name="shop", place="/srv/shop"),
+        "validations": [validation(subject="clicks")],
+        "steps": [step(name="split"), step(name="search", map_key="2", label="item_knn"), step(outputs=model)],
+    }
+    return run(**{**made, **values})

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ostinato.asking import described
+from pages import CHECK, lists_verdict, verdict
 
 PIPELINE = """
 from ostinato import Verdict, pipeline, step, when
@@ -133,3 +134,11 @@ def test_a_question_names_every_check_that_counts() -> None:
     assert "pass             floor 0.7, bound 0.6" in text
     assert "fail             odd –" in text
     assert "1:00:00 means no" in text
+
+
+def test_a_question_speaks_of_what_the_verdict_judges_by() -> None:
+    """A classifier's average precision where the verdict says nothing else."""
+    asked = {"pipeline": "p", "run_id": "r", "inputs": {"verdict": {"facts": lists_verdict()}}, "seconds": 60.0}
+    assert "  nDCG@10 0.2123; champion: 0.1996" in described(asked)
+    facts = verdict(CHECK, metrics={"average_precision": 0.7}, champion=None)
+    assert "  average precision 0.7" in described({**asked, "inputs": {"verdict": {"facts": facts}}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -12,6 +13,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from rich.console import Console
+
+from ostinato.display import shown
 
 PIPELINE = '''
 """A pipeline of a user's own."""
@@ -56,7 +60,8 @@ def test_help_names_every_command_and_the_exit_codes() -> None:
 
 def test_list_names_the_ready_made_pipelines_with_what_they_do() -> None:
     """One line each, also as JSON."""
-    assert "fraud_detection  Retrain the card-fraud model" in ostinato("list").stdout
+    listed = dict(line.split(maxsplit=1) for line in ostinato("list").stdout.splitlines())
+    assert listed["fraud_detection"].startswith("Retrain the card-fraud model")
     assert "fraud_detection" in json.loads(ostinato("list", "--json").stdout)["pipelines"]
 
 
@@ -156,6 +161,34 @@ def test_runs_lists_states_and_durations_and_shows_one_run(folder: Path) -> None
     assert [run["state"] for run in json.loads(ostinato("runs", "--json").stdout)["runs"]] == ["failed", "succeeded"]
 
 
+FAN_OUT = '''
+from ostinato import each, pipeline, step
+
+@step
+def tell(name: str) -> int:
+    if name == "red":
+        raise ValueError("red is no name")
+    return len(name)
+
+@pipeline
+def some() -> None:
+    """One step for each of some names."""
+    each(tell, over=["ease", "als", "red"])
+'''
+
+
+def test_items_of_a_fan_out_are_shown_by_name(folder: Path) -> None:
+    """When one fails, and afterwards."""
+    (folder / "some.py").write_text(FAN_OUT)
+    said = ostinato("run", "some.py")
+    assert "tell[red] ValueError: red is no name" in said.stderr
+    shown = ostinato("runs", json.loads(ostinato("runs", "--json").stdout)["runs"][0]["run_id"]).stdout
+    assert [line.split()[0] for line in shown.splitlines() if line.startswith("tell[")] == [
+        *("tell[ease]", "tell[als]", "tell[red]"),
+        "tell[red]:",
+    ]
+
+
 def test_check_finds_what_is_wrong_with_pipelines_offline(folder: Path) -> None:
     """A sound file passes, an `if` on a promise is named with its line."""
     assert ostinato("check", "mine.py").returncode == 0
@@ -188,6 +221,26 @@ def test_a_terminal_gets_a_live_display(folder: Path) -> None:
     assert process.wait(timeout=60) == 0
     assert "double" in said.decode()
     assert "✓" in said.decode()
+
+
+@pytest.mark.parametrize(
+    ("event", "note"),
+    [
+        ({"event": "step", "state": "running"}, "1 of 3 started, now als, [red]"),
+        ({"event": "step", "state": "succeeded"}, "2 of 3 started, now als"),
+        ({"event": "log", "message": "half of [it]"}, "[red]: half of [it]"),
+    ],
+)
+def test_the_live_display_names_the_items_that_run(event: dict[str, str], note: str) -> None:
+    """A mapped step has one line, however many items it has."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, no_color=True)
+    with shown(console) as hear:
+        hear({"event": "run", "nodes": ["search"]})
+        for key, (label, state) in enumerate([("ease", "succeeded"), ("als", "running"), ("[red]", "running")]):
+            hear({"event": "step", "step": "search", "map_key": str(key), "label": label, "state": state})
+        hear({"step": "search", "map_key": "2", "label": "[red]", **event})
+    said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())  # type: ignore[attr-defined]
+    assert said.splitlines()[-1].rstrip() == f"● search  {note}"
 
 
 def test_sample_data_is_written_and_described(folder: Path) -> None:

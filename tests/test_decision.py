@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ostinato.decision import circumstances, decided, decision, missed
-from pages import CHECK, approval, deployment, promotion, run, step, verdict, version
+from ostinato.decision import circumstances, decided, decision, missed, question
+from pages import CHECK, approval, deployment, lists_verdict, promotion, recommending, run, step, verdict, version
 
 FAILED = {"name": "average_precision", "value": 0.41234, "bound": 0.6, "outcome": "fail"}
 UNKNOWN = {"name": "slice", "value": None, "bound": None, "outcome": "not-enough-data", "why": "no positives"}
@@ -244,6 +244,21 @@ def test_an_outcome_of_an_older_version_is_understood() -> None:
             "(the difference is +0.020, by chance −0.034 to +0.100)",
         ),
         (
+            {"name": "champion", "metric": "ndcg_at_10", "value": -0.02, "low": -0.034, "high": 0.1, "bound": -0.01},
+            "its nDCG@10 may be 0.034 worse than the champion's, where 0.01 is allowed "
+            "(the difference is −0.020, by chance −0.034 to +0.100)",
+        ),
+        (
+            {"name": "champion", "metric": "ndcg_at_10", "value": 0.0, "low": -0.01, "high": 0.01, "bound": 0.0},
+            "its nDCG@10 is not surely better than the champion's "
+            "(the difference is +0.000, by chance −0.010 to +0.010)",
+        ),
+        ({"name": "coverage", "value": 0.04, "bound": 0.1}, "coverage of the catalogue is 4%, 6 points below 10.0%"),
+        (
+            {"name": "ndcg_at_10", "outcome": "not-enough-data", "why": "3 users took something new"},
+            "nDCG@10: 3 users took something new",
+        ),
+        (
             {"name": "slice channel = atm", "low": -0.1, "high": -0.07, "why": "it is lower than the champion's"},
             "slice channel = atm: it is lower than the champion's",
         ),
@@ -289,6 +304,32 @@ def test_who_stood_behind_a_decision_is_named() -> None:
         "Ledger entry": None,
     }
     assert circumstances(run(verdict=verdict(CHECK, champion=None)))[0] == ("Judged against", "no champion yet")
+
+
+def test_users_and_their_interactions_are_what_a_recommender_was_judged_on() -> None:
+    """Counted as the verdict counts them."""
+    found = dict(circumstances(recommending()))
+    assert found["Judged against"] == "version 3, scored again on the same users"
+    assert found["Judged on"] == (
+        "12,345 interactions of 1,840 users from 9 February 2026 to 15 February 2026, "
+        "all of them later than those it learnt from"
+    )
+    bare = run(verdict=lists_verdict(metrics={}, rows={"count": 7}))
+    assert dict(circumstances(bare))["Judged on"] == "7 interactions"
+
+
+def test_who_is_to_decide_is_shown_the_checks_in_words() -> None:
+    """A comparison with what it compares."""
+    facts = lists_verdict()
+    shown = question("shop", "2026-03-01", {"verdict": {"kind": "Verdict", "uri": "x", "digest": "d", "facts": facts}})
+    assert shown.splitlines() == [
+        "`shop`, as of `2026-03-01`",
+        "- outcome: `pass`",
+        "- `nDCG@10`: `0.212` (≥ 0.151), `pass`",
+        "- `nDCG@10 against the champion`: `+0.012 (+0.002 to +0.023)` (≥ −0.010), `pass`",
+        "- `coverage of the catalogue`: `41.2%` (≥ 10.0%), `pass`",
+        "- `milliseconds for one answer`: `1.8` (≤ 1,000), `pass`",
+    ]
 
 
 @pytest.mark.parametrize("until", [None, "2026-02-01 00:00:00", "2026-03-01"])

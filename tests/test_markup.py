@@ -89,8 +89,9 @@ def test_a_number_is_told_from_what_only_looks_like_one(value: Any, found: float
 
 @given(st.text())
 def test_what_no_page_may_hold_is_replaced(given_: str) -> None:
-    """Control characters and halves of characters; the rest stays as it is."""
+    """Control characters, halves of characters, and what turns the direction of a text; the rest stays as it is."""
     shown = printable(given_)
     assert len(shown) == len(given_)
     shown.encode("utf-8")
     assert printable("a\tb\x00\ud800ü") == "a\tb\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}ü"
+    assert printable("\u202egnp\u2069 שלום\u200f") == "\N{REPLACEMENT CHARACTER}gnp\N{REPLACEMENT CHARACTER} שלום\u200f"

@@ -11,7 +11,22 @@ from hypothesis import strategies as st
 
 from ostinato.evidence import Evidence
 from ostinato.model_card import LONGEST, card, limitations, shortened
-from pages import CHECK, EVIL, evidence, one_slice, run, step, validation, verdict, version
+from pages import (
+    CHECK,
+    EVIL,
+    LISTS,
+    evidence,
+    listed_slice,
+    lists_verdict,
+    one_slice,
+    recommended,
+    recommending,
+    run,
+    step,
+    validation,
+    verdict,
+    version,
+)
 from test_report import TRAINING, whole
 
 UNKNOWN = {"name": "latency", "value": None, "bound": 5, "outcome": "not-enough-data", "why": "nobody measured it"}
@@ -53,6 +68,72 @@ def test_a_card_tells_all_that_is_known_of_a_model() -> None:
         "- ledger: entry 7 (promote)",
     ):
         assert part in text
+
+
+def of_lists(outcome: dict[str, Any] | None = None, **given_: Any) -> str:
+    """The card of a recommender."""
+    chosen = outcome or recommending()
+    return card(chosen, Evidence.of(recommended(**given_), chosen["verdict"]), "Show what fits.")
+
+
+def test_a_recommenders_card_speaks_of_users_and_items() -> None:
+    """Which candidate was chosen and how it came to that; nothing of positives, probabilities and frauds."""
+    text = of_lists()
+    assert re.findall(r"^#+ (.*)$", text, re.MULTILINE) == [
+        "shop version 4",
+        "Model",
+        "Intended use",
+        "Data",
+        "Evaluation",
+        "Checks",
+        "Limitations",
+        "Decision",
+        "Slices",
+        "Candidates",
+        "Lineage",
+    ]
+    for part in (
+        "- Chosen among the candidates: item\\_knn",
+        "- Split: temporal",
+        "| window | rows | users | items | first day | last day |",
+        "| training | 482,533 | 9,120 | 5,000 | 1 November 2025 | 8 February 2026 |",
+        "| nDCG@10 | 0.212 | 0.200 |",
+        "| coverage of the catalogue | 41.2% | 38.8% |",
+        "| nDCG@10 against the champion | +0.012 (+0.002 to +0.023) | ≥ −0.010 | pass |",
+        "| by activity | users | candidate | champion | popularity | difference | interval | outcome |",
+        "| 2 to 8 | 730 | 0.180 | 0.168 | 0.130 | +0.010 | −0.010 to +0.030 | pass |",
+        "| by popularity | users |",
+        "| candidate | nDCG@10 | trials | options | came to |",
+        "| ease | – | 0 | – | not tried: 5,000 items are above the cap of 4,000 |",
+        "- train: Recommender (item\\_knn), shop/4",
+    ):
+        assert part in text, part
+    assert not re.search(r"positive|fraud|average precision|guess|i0000", text)
+
+
+def test_what_a_recommender_could_know_nothing_of_is_a_limitation() -> None:
+    """Where much of what it was judged on is cold; without a champion it is held against the most popular."""
+    metrics = {**LISTS, "cold_users_share": 0.312, "cold_items_share": 0.27}
+    told = limitations(recommending(verdict=lists_verdict(metrics=metrics, champion=None)), Evidence())
+    assert told[:3] == [
+        "There was no champion to compare with: the model is only known to be better than showing everybody what is "
+        "most popular.",
+        "Training has never seen 31.2% of the users it was judged on: it knows nothing of their taste.",
+        "Training has never seen the items of 27.0% of the interactions it was judged on: it could find none of these.",
+    ]
+    assert not any("Training has" in line for line in limitations(recommending(), Evidence()))
+    odd = lists_verdict(metrics={"cold_users_share": "many", "cold_items_share": None})
+    assert not any("Training has" in line for line in limitations(recommending(verdict=odd), Evidence()))
+
+
+def test_a_slice_that_fell_short_is_listed_once() -> None:
+    """By its name; where the evidence is gone, as its check tells it."""
+    check = {"name": "slice activity = cold", "group": "slices", "value": None, "bound": -0.05}
+    judged = lists_verdict(CHECK, {**check, "outcome": "not-enough-data", "why": "9 users", "decisive": False})
+    found = recommending(verdict=judged)
+    told = limitations(found, Evidence.of(recommended(), judged))
+    assert [line for line in told if "cold" in line] == ["Not enough data to judge this slice: activity = cold."]
+    assert "Slice activity = cold: 9 users." in limitations(found, Evidence())
 
 
 def test_a_card_without_a_champion_compares_with_nothing() -> None:
@@ -120,8 +201,14 @@ def test_nothing_from_outside_becomes_markup(evil: str) -> None:
     plain, text = of(), of(outcome, slices=[one_slice(evil, evil)])
     assert _shape(text) == _shape(of({**outcome, **_tame()}, slices=[one_slice("x", "x")]))
     assert re.findall(r"^#+ .*$", text, re.MULTILINE)[1:] == re.findall(r"^#+ .*$", plain, re.MULTILINE)[1:]
-    bare = re.sub(r"\\.", "", text)
-    assert not re.search(r"<|\]\(|!\[", bare)
+    parts = [listed_slice(evil, evil, column=evil)]
+    tried = [{"name": evil, "score": 0.1, "options": {evil: evil}, "why": evil}]
+    lists = recommending(verdict=lists_verdict(metric=evil, baseline=evil, units=evil))
+    more = of_lists(lists, slices=parts, candidates=tried)
+    assert re.findall(r"^#+ .*$", more, re.MULTILINE) == re.findall(r"^#+ .*$", of_lists(), re.MULTILINE)
+    for said in (text, more):
+        bare = re.sub(r"\\.", "", said)
+        assert not re.search(r"<|\]\(|!\[", bare)
 
 
 def _tame() -> dict[str, Any]:

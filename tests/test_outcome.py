@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
 from ostinato import Dataset, Metrics, Model, Verdict, each, pipeline, step, when
 from ostinato.artifacts import Approval, Deployment, Promotion, Validation
-from ostinato.outcome import outcome, references
+from ostinato.outcome import label, outcome, references, title
 from ostinato.records import Records, RunRecord
 
 
@@ -91,6 +93,67 @@ def test_steps_stand_in_the_order_of_the_pipeline(records: Records) -> None:
         ("judge", None),
         ("register", None),
     ]
+
+
+# --- items ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("item", "called"),
+    [
+        ("ease", "ease"),
+        ("item_knn ü/ö [1]", "item_knn ü/ö [1]"),
+        ("x" * 60, "x" * 60),
+        (0, "0"),
+        (-0.25, "-0.25"),
+        (True, "true"),
+        ("x" * 61, "place"),
+        (10**60, "place"),
+        ("", "place"),
+        (" ease", "place"),
+        ("two\nlines", "place"),
+        ("back\u202ewards", "place"),
+        ("\x1b[31mred", "place"),
+        ("\ud800", "place"),
+        (None, "place"),
+        (["ease"], "place"),
+        ({"model": "ease"}, "place"),
+        ("https://ada:secret@host/x", "https://***@host/x"),
+    ],
+)
+def test_an_item_is_called_what_it_is_where_that_is_short(item: Any, called: str) -> None:
+    """Texts of one line that can be seen, numbers and truths; of all else its place is enough."""
+    assert label(item, "place") == called
+
+
+def test_no_item_is_called_by_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines keep the names of what they run, and show them to many."""
+    monkeypatch.setenv("SHOP_TOKEN", "tiefgeheim-und-lang")
+    assert label("tiefgeheim-und-lang", "0") == "***"
+
+
+@given(st.text() | st.integers(-(2**63), 2**63) | st.floats() | st.booleans() | st.none() | st.lists(st.text()))
+def test_whatever_an_item_is_its_name_fits_a_line(item: Any) -> None:
+    """And is never empty."""
+    found = label(item, "7")
+    assert 0 < len(found) <= 60
+    assert found.isprintable()
+    assert found.strip() == found
+
+
+def test_a_mapped_steps_items_are_called_what_they_are(records: Records) -> None:
+    """By place until they have begun; two that are the same stay two."""
+    for key, item in enumerate(["eu", "us", "us"]):
+        records.write_step("r1", "fit", str(key), state="running", started=1.0, inputs={"region": item, "rate": "eu"})
+    records.write_step("r1", "fit", "3", state="failed", started=1.0)
+    records.write_step("r1", "load", state="running", started=1.0, inputs={"region": "eu"})
+    steps = outcome(records, "r1")["steps"]
+    assert [title(one) for one in steps][:5] == ["load", "fit[eu]", "fit[us]", "fit[us]", "fit[3]"]
+    assert [(one["map_key"], one["label"]) for one in steps[1:4]] == [("0", "eu"), ("1", "us"), ("2", "us")]
+    assert title({"name": "fit", "map_key": "3"}) == "fit[3]"
+
+
+# --- what they left ---------------------------------------------------------------------------------------------------
 
 
 def test_a_steps_cost_and_result_are_shown(records: Records) -> None:

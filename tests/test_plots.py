@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from typing import Any
@@ -13,12 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostinato.evidence import Comparison, Evidence
-from ostinato.plots import MOST_SLICES, Plot, plots, svg
-from pages import EVIL, UNKNOWN, Page, evidence, one_slice
+from ostinato.plots import MOST_GROUPS, MOST_SLICES, Plot, plots, png, svg
+from pages import EVIL, UNKNOWN, Page, evidence, listed_slice, lists_verdict, one_slice, recommended
 
 
 def of(**values: Any) -> Evidence:
     return Evidence.of(evidence(**values), {"metrics": {"base_rate": 0.01}})
+
+
+def lists(**values: Any) -> Evidence:
+    return Evidence.of(recommended(**values), lists_verdict())
 
 
 def plot(name: str, found: Evidence) -> Plot:
@@ -36,6 +41,25 @@ def test_there_is_a_plot_for_what_there_is() -> None:
     assert [one.name for one in plots(of(comparison=None, slices=[]))] == ["precision-recall", "calibration"]
     assert plots(Evidence()) == []
     assert plots(Evidence.of({"slices": [one_slice(**dict.fromkeys(UNKNOWN))]})) == []
+
+
+def test_a_recommender_has_plots_of_its_own() -> None:
+    """For each column that parts it: quality, and the difference to the champion; exposure; candidates."""
+    names = ["comparison", "quality", "quality-2", "exposure", "slices", "slices-2", "candidates"]
+    assert [one.name for one in plots(lists())] == names
+    assert [one.title for one in plots(lists())] == [
+        "Against the champion",
+        "Quality by activity",
+        "Quality by popularity",
+        "Exposure of the catalogue",
+        "Difference by activity",
+        "Difference by popularity",
+        "Candidates on the validation part",
+    ]
+    bare = lists(comparison=None, slices=[], exposure=None, candidates=[{"name": "ease", "score": None}])
+    assert plots(bare) == []
+    many = lists(slices=[listed_slice(column=f"c{place}") for place in range(9)])
+    assert sum(one.name.startswith("quality") for one in plots(many)) == MOST_GROUPS
 
 
 def test_every_picture_has_a_title_and_a_description_with_the_main_numbers() -> None:
@@ -59,6 +83,62 @@ def test_every_picture_has_a_title_and_a_description_with_the_main_numbers() -> 
         "Average precision of the candidate minus that of the champion: +0.013, interval −0.004 to +0.031. "
         "Its lower end must reach −0.010."
     )
+
+
+def test_pictures_of_a_recommender_are_described_in_its_own_words() -> None:
+    """By its metric, against the most popular items."""
+    said = {one.name: one.says for one in plots(lists())}
+    assert said["comparison"] == (
+        "nDCG@10 of the candidate minus that of the champion: +0.012, interval +0.002 to +0.023. "
+        "Its lower end must reach −0.010."
+    )
+    assert said["quality-2"] == (
+        "nDCG@10 by popularity: most popular third candidate 0.080, champion 0.068, popularity 0.090; "
+        "middle third candidate 0.130, champion 0.118, popularity 0.110; "
+        "least popular third candidate 0.180, champion 0.168, popularity 0.130."
+    )
+    assert said["slices"].startswith("nDCG@10, candidate minus champion in 4 slices: from +0.010 (activity = 1)")
+    assert said["exposure"] == (
+        "Of all recommendations, so many fall on the tenth of the catalogue shown most: "
+        "candidate 56.9%, champion 65.8%, popularity 100.0%."
+    )
+    assert said["candidates"] == (
+        "nDCG@10 on the validation part: item_knn 0.207, chosen; als 0.198; popularity 0.149. Not tried: ease."
+    )
+    assert "took in the training data" in plot("quality", lists()).hint
+
+
+def test_a_first_recommender_is_held_against_popularity() -> None:
+    """Without a champion nothing speaks of one."""
+    parts = [listed_slice(champion=None), listed_slice("cold", champion=None, difference=0.4)]
+    found = lists(comparison=None, slices=parts, exposure={"candidate": [[0.1, 0.5]], "popularity": [[0.01, 1]]})
+    assert not any("champion" in text for one in plots(found) for text in texts(svg(one)))
+    assert "nDCG@10, candidate minus popularity" in texts(svg(plot("slices", found)))
+    assert "popularity" in texts(svg(plot("quality", found)))
+
+
+def test_models_of_a_recommender_are_told_apart_without_colour() -> None:
+    """Each has a marker of its own; on curves a line of its own; of the bars only the chosen one is filled."""
+    drawn = ElementTree.fromstring(svg(plot("quality", lists())))
+    shapes = {part.get("id"): re.sub(r"[^A-Z]", "", str(part.get("d"))) for part in drawn.iter("path")}
+    used = [str(part.get("href"))[1:] for part in drawn.iter("use")]
+    markers = [shape for name, shape in shapes.items() if name and used.count(name) == 6]  # five, and the legend
+    assert len(set(markers)) == len(markers) == 3
+    lines = svg(plot("exposure", lists()))
+    dashes = {
+        part.get("style") for part in ElementTree.fromstring(lines).iter("path") if "dasharray" in str(part.attrib)
+    }
+    assert len({str(style).partition("stroke-dasharray")[2] for style in dashes}) >= 2
+    bars = svg(plot("candidates", lists()))
+    assert bars.count("fill: #0b5cad") == 1
+    assert "0.207 chosen" in texts(bars)
+
+
+def test_a_curve_of_exposure_runs_from_nothing_to_all() -> None:
+    """Also where it was given in part; between two points it is a line."""
+    found = lists(exposure={"candidate": [[0.2, 0.6], [0.05, 0.4]]})
+    assert "candidate 46.7%" in plot("exposure", found).says
+    assert "candidate 10.0%" in plot("exposure", lists(exposure={"candidate": [[1, 1]]})).says
 
 
 def test_a_first_model_is_drawn_alone() -> None:
@@ -132,11 +212,14 @@ def test_pictures_on_one_page_share_no_id_and_refer_to_nothing_else() -> None:
     assert len(page.ids) == len(set(page.ids)) > 6
     assert page.references <= set(page.ids)
     assert {name.partition("-")[0] for name in page.ids} == {"comparison", "precision", "calibration", "slices"}
+    lists_page = Page("".join(svg(one) for one in plots(lists())))
+    assert len(lists_page.ids) == len(set(lists_page.ids)) > 6
+    assert lists_page.references <= set(lists_page.ids)
 
 
 def test_a_picture_needs_nothing_from_outside() -> None:
     """No addresses, no fonts but the reader's, no style that would be the page's, text as text."""
-    for one in plots(of()):
+    for one in [*plots(of()), *plots(lists())]:
         drawn = svg(one)
         assert "http" not in drawn
         assert "<style" not in drawn
@@ -160,12 +243,28 @@ def test_a_strangers_value_is_a_text_in_the_picture(value: str) -> None:
     assert len(label) <= 22 or label in texts(drawn)[:2]
 
 
+def test_a_strangers_candidates_and_columns_are_texts_in_the_picture() -> None:
+    """A recommender's, too: names of candidates, columns, values, the metric itself."""
+    tried = [{"name": value, "score": 0.1, "options": {value: value}} for value in STRANGE]
+    parts = [listed_slice(value, column=column) for column in (EVIL, "$\\x$", "\ud800", "") for value in STRANGE]
+    found = Evidence.of(recommended(candidates=tried, slices=parts), {"metric": EVIL, "baseline": EVIL, "units": EVIL})
+    for one in plots(found):
+        page = Page(svg(one))
+        assert not page.open
+        assert "script" not in page.tags
+    assert png(plot("quality", found)).startswith(b"\x89PNG")
+
+
 @given(value=st.text(max_size=30), number=st.floats(-1, 1))
 @settings(max_examples=15)
 def test_any_text_and_number_can_be_drawn(value: str, number: float) -> None:
     """As a picture that is well-formed XML, and as PNG."""
     found = of(slices=[one_slice(value, difference=number, low=number - 1e-9, high=number + 1)])
     ElementTree.fromstring(svg(plot("slices", found)))
+    tried = [{"name": value, "score": number}, {"name": "b", "score": -number, "chosen": True}]
+    other = lists(slices=[listed_slice(value, candidate=number, baseline=-number)], candidates=tried)
+    for name in ("quality", "candidates"):
+        ElementTree.fromstring(svg(plot(name, other)))
 
 
 @pytest.mark.parametrize(
@@ -178,11 +277,15 @@ def test_any_text_and_number_can_be_drawn(value: str, number: float) -> None:
         Evidence.of({"calibration": {"candidate": [{"predicted": 0, "observed": 0}]}}),
         Evidence.of({"calibration": {"champion": [{"predicted": -5, "observed": 1e9}]}}),
         Evidence.of({"slices": [one_slice(str(place)) for place in range(300)]}),
+        Evidence.of({"candidates": [{"name": "a", "score": 0.0}]}),
+        Evidence.of({"candidates": [{"name": str(place), "score": -1e300} for place in range(300)]}),
+        Evidence.of({"exposure": {"champion": [[0, 1]]}}),
+        Evidence.of({"slices": [listed_slice(difference=None, candidate=1e-12, baseline=1e300, champion=None)]}),
     ],
-    ids=range(7),
+    ids=range(11),
 )
 def test_edges_can_be_drawn(found: Evidence) -> None:
     """One point, nothing but noughts, numbers far apart, more slices than fit."""
     (one,) = plots(found)
     ElementTree.fromstring(svg(one))
-    assert one.height <= 70 + 17 * MOST_SLICES
+    assert one.height <= 50 + 26 * MOST_SLICES

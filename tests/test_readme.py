@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 from jsonschema import Draft7Validator
 
@@ -38,7 +39,7 @@ def sh(command: str, folder: Path) -> str:
 def test_every_block_is_of_a_kind_that_is_run_here() -> None:
     """A block nobody runs would rot."""
     assert {kind for kind, _ in BLOCKS} == {"sh", "python"}
-    assert len(SHELL) == 9
+    assert len(SHELL) == 10
     assert len(PYTHON) == 1
 
 
@@ -77,15 +78,30 @@ def test_the_blocks_on_your_own_data_run_one_after_the_other(tmp_path: Path) -> 
     shutil.rmtree(tmp_path / ".ostinato")
 
 
+@pytest.mark.slow
+def test_the_block_of_the_recommender_and_its_handbook_run(tmp_path: Path) -> None:
+    """The installation is tried dry; the handbook's second block is run on ratings of that shape."""
+    install, *commands = SHELL[5].strip().split("\n")
+    assert install == 'pip install ".[recs]"'
+    said = sh("\n".join(commands), tmp_path)
+    assert "recommendation_retraining: version 1 is the champion" in said
+    handbook = (ROOT / "docs" / "recommendation.md").read_text(encoding="utf-8")
+    sample, ratings = re.findall(r"^```sh\n(.*?)^```$", handbook, re.MULTILINE | re.DOTALL)
+    assert sample.split("\n")[0] in SHELL[5]
+    rating = "user_id AS userId, item_id AS movieId, rating, epoch(ts)::BIGINT AS timestamp"
+    duckdb.sql(f"COPY (SELECT {rating} FROM '{tmp_path}/taken/*.parquet') TO '{tmp_path}/ratings.csv'")
+    assert "version 2 is the new champion" in sh(ratings, tmp_path) or "rejected" in sh(ratings, tmp_path)
+
+
 def test_make_airflow_starts_the_demo() -> None:
     """Only its recipe is looked at here: the demo and the block below it are run where Airflow is."""
-    assert "make airflow" in SHELL[5]
+    assert "make airflow" in SHELL[6]
     assert "demo/start_airflow.py" in sh("make -n airflow", ROOT)
 
 
 def test_make_prefect_starts_the_demo() -> None:
     """As with Airflow's."""
-    assert "make prefect" in SHELL[7]
+    assert "make prefect" in SHELL[8]
     assert "demo/start_prefect.py" in sh("make -n prefect", ROOT)
 
 

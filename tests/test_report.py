@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.evidence import Evidence
-from ostinato.report import figures, page, validated, written
+from ostinato.evidence import Catalogue, Evidence
+from ostinato.judgement_page import figures
+from ostinato.report import page, validated, written
 from pages import (
     CHECK,
     EVIL,
@@ -24,8 +25,12 @@ from pages import (
     approval,
     deployment,
     evidence,
+    listed_slice,
+    lists_verdict,
     one_slice,
     promotion,
+    recommended,
+    recommending,
     run,
     step,
     validation,
@@ -84,6 +89,12 @@ def shown(outcome: dict[str, Any], **given_: Any) -> Page:
     return Page(page(outcome, found, "Keep fraud out."))
 
 
+def shown_lists(outcome: dict[str, Any] | None = None, **given_: Any) -> Page:
+    """The page of a recommender."""
+    chosen = outcome or recommending()
+    return Page(page(chosen, Evidence.of(recommended(**given_), chosen["verdict"]), "Show what fits."))
+
+
 def test_a_page_begins_with_the_decision_and_ends_with_the_small_print() -> None:
     """Decision, figures, checks, plots, slices, money, data, lineage, steps, details, terms: in this order."""
     text = shown(whole()).text
@@ -122,9 +133,117 @@ def test_a_page_begins_with_the_decision_and_ends_with_the_small_print() -> None
         place = text.index(part, place) + len(part)
 
 
+def test_a_recommenders_page_speaks_of_users_and_items() -> None:
+    """In a classifier's order: figures, checks, plots, examples, slices, candidates, data; no fraud, no money."""
+    text = shown_lists().text
+    parts = (
+        "shop, as of 1 March 2026",
+        "Judged against",
+        "version 3, scored again on the same users",
+        "12,345 interactions of 1,840 users from 9 February 2026 to 15 February 2026, all of them later",
+        "0.212nDCG@10champion 0.200 · popularity 0.151",
+        "0.187recall@10champion 0.176",
+        "41.2%coverage of the cataloguechampion 38.8% · of 5,000 items (130 new ones aside)",
+        "6.3%cold users2.1% of the interactions with cold items",
+        "1,840users judgedwith 12,345 interactions",
+        "nDCG@100.212≥ 0.151pass",
+        "nDCG@10 against the champion+0.012 (+0.002 to +0.023)≥ −0.010pass",
+        "Coverage of the catalogue41.2%≥ 10.0%pass",
+        "How good it is",
+        "Quality by activity",
+        "Exposure of the catalogue",
+        "What a few users would be shown",
+        "A user who took 37 items before",
+        "Slices",
+        "by activityuserscandidatechampionpopularitydifferenceintervaloutcome",
+        "cold1160.0800.0680.090––not enough data",
+        "by popularityuserscandidate",
+        "Candidates",
+        "candidatenDCG@10trialsoptionscame to",
+        "item_knn0.2076neighbours 100chosen",
+        "als0.1986factors 64, alpha 8.5–",
+        "ease–0–not tried: 5,000 items are above the cap of 4,000",
+        "Data",
+        "windowrowsusersitemsfirst daylast day",
+        "Training482,5339,1205,0001 November 20258 February 2026",
+        "Judgement12,4801,840–9 February 202615 February 2026",
+        "train Recommender (item_knn), shop/4",
+        "search[item_knn]",
+        "Terms",
+        "nDCG@k",
+    )
+    place = text.index("shop, as of")
+    for part in parts:
+        assert part in text[place:], part
+        place = text.index(part, place) + len(part)
+    for absent in ("Money", "fraud", "positive", "Positive", "Card precision", "card", "verage precision is", "guess"):
+        assert absent not in text[text.index("shop, as of") :], absent
+
+
+def test_what_a_few_users_would_be_shown_is_told_without_telling_who_they_are() -> None:
+    """What they took, what they would get, and what of it they then took, which is marked."""
+    html = page(recommending(), Evidence.of(recommended(), lists_verdict()))
+    assert html.count('class="found"') == 3
+    assert '<li class="found"><bdi>i00007</bdi> ✓</li>' in html
+    text = Page(html).text
+    assert "Took latelyi00042i003117Would be showni00001i00002i00003 ✓i00004" in text
+    assert "i00010Then took2 of them" in text
+    assert "A user who took 1 item beforeTook latelyi00042Would be showni00001i00009Then tooknone of them" in text
+    assert "A cold user, whom training has never seenWould be showni00001 ✓Then took1 of them" in text
+    assert "would be shown" not in shown_lists(shown=[]).text
+
+
+HOSTILE = [
+    EVIL,
+    "x" * 5000,
+    "\u202egnp.exe",
+    "שלום",
+    "",
+    " ",
+    "a\x00b",
+    "汉" * 200,
+    7,
+    None,
+    {"a": [EVIL]},
+    "</bdi></li>",
+]
+
+
+def test_ids_of_items_are_strangers_texts() -> None:
+    """Never markup, of a length that fits, each with its own direction of writing, none that turns another's."""
+    given_ = [{"history": 3, "recent": HOSTILE, "recommended": HOSTILE, "found": [EVIL, "שלום"]}]
+    html = page(recommending(), Evidence.of(recommended(shown=given_), lists_verdict()))
+    found = Page(html)
+    assert not found.open
+    assert "script" not in found.tags
+    assert found.tags.count("bdi") == 2 * len(HOSTILE)
+    assert found.text.count("alert(") >= 2
+    assert "\u202e" not in html
+    assert "x" * 100 not in html
+    assert '" "' in found.text
+    many = [{"history": 1, "recommended": [str(place) for place in range(100)]}] * 50
+    long = shown_lists(shown=many)
+    assert "and 80 more" in long.text
+    assert long.text.count("A user who took 1 item before") == 8
+    assert long.tags.count("bdi") == 8 * 20
+
+
+@given(st.text(), st.text())
+@settings(max_examples=20)
+def test_no_id_breaks_the_page(item: str, name: str) -> None:
+    """Whatever a stranger's catalogue holds, and whatever candidates and parts are called."""
+    examples = [{"history": 1, "recent": [item], "recommended": [item], "found": [item]}]
+    bare = {"comparison": None, "exposure": None, "slices": [listed_slice(name, difference=None, baseline=None)]}
+    found = shown_lists(shown=examples, candidates=[{"name": name, "options": {item: name}, "why": item}], **bare)
+    assert not found.open
+    assert found.tags.count("bdi") == 2
+    assert "svg" not in found.tags
+
+
 def test_a_page_needs_nothing_else() -> None:
     """No script, no style or picture from elsewhere, no address that a browser would ask."""
     html = page(whole(), Evidence.of(evidence(), whole()["verdict"]))
+    html += page(recommending(), Evidence.of(recommended(), lists_verdict()))
     found = Page(html)
     assert not found.open
     assert not {"script", "link", "img", "iframe", "object", "embed", "base", "form"} & set(found.tags)
@@ -136,27 +255,28 @@ def test_a_page_needs_nothing_else() -> None:
 
 def test_a_page_is_made_for_everyone() -> None:
     """A language, headings without gaps, captions and scopes, a text for each picture, ids used once."""
-    found = shown(whole())
-    assert ("lang", "en") in found.attributes
-    assert ("name", "viewport") in found.attributes
-    assert found.headings[0] == 1
-    assert found.headings.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(found.headings, found.headings[1:], strict=False))
-    assert found.tags.count("caption") == found.tags.count("table") > 6
-    assert found.tags.count("th") == [name for name, _ in found.attributes].count("scope")
-    pictures = found.tags.count("svg")
-    assert pictures == found.tags.count("figure") == found.attributes.count(("role", "img")) == 4
-    assert found.tags.count("desc") == pictures
-    assert len(found.ids) == len(set(found.ids))
-    assert found.references <= set(found.ids)
+    for found, drawn in ((shown(whole()), 4), (shown_lists(), 7)):
+        assert ("lang", "en") in found.attributes
+        assert ("name", "viewport") in found.attributes
+        assert found.headings[0] == 1
+        assert found.headings.count(1) == 1
+        assert all(after <= before + 1 for before, after in zip(found.headings, found.headings[1:], strict=False))
+        assert found.tags.count("caption") == found.tags.count("table") > 6
+        assert found.tags.count("th") == [name for name, _ in found.attributes].count("scope")
+        pictures = found.tags.count("svg")
+        assert pictures == found.tags.count("figure") == found.attributes.count(("role", "img")) == drawn
+        assert found.tags.count("desc") == pictures
+        assert len(found.ids) == len(set(found.ids))
+        assert found.references <= set(found.ids)
 
 
 def test_every_text_can_be_read_on_what_is_behind_it() -> None:
     """A contrast of at least 4.5 to 1, as WCAG wants it."""
-    from ostinato import markup, report
+    from ostinato import judgement_page, markup, report
 
-    style = markup.STYLE + report.STYLE
-    behind = ["#ffffff", *re.findall(r"background:(#[0-9a-f]{6})", report.STYLE)]
+    ours = report.STYLE + judgement_page.STYLE
+    style = markup.STYLE + ours
+    behind = ["#ffffff", *re.findall(r"background:(#[0-9a-f]{6})", ours)]
     light = [color for color in behind if _luminance(color) > 0.7]
     inks = set(re.findall(r"(?<![-\w])color:(#[0-9a-f]{6})", style))
     assert len(inks) >= 4
@@ -204,6 +324,8 @@ PLACES = {
     "run's error": {"error": {"type": "DataError", "message": EVIL}},
     "check": {"verdict": verdict({**CHECK, "name": EVIL, "value": EVIL, "bound": EVIL, "outcome": EVIL, "why": EVIL})},
     "verdict": {"verdict": verdict(outcome=EVIL, champion={"version": EVIL, "metrics": {}}, metrics=METRICS)},
+    "yardstick": {"verdict": lists_verdict(metric=EVIL, baseline=EVIL, units=EVIL), "metrics": {EVIL: 0.5}},
+    "compared metric": {"verdict": verdict({**CHECK, "name": "champion", "metric": EVIL})},
     "judged rows": {"verdict": verdict(rows={"count": EVIL, "from": EVIL, "until": EVIL})},
     "model": {"verdict": verdict(), "model": version(EVIL, **TRAINING)},
     "model's facts": {"model": version(**dict.fromkeys(TRAINING, EVIL) | {"window": None})},
@@ -234,6 +356,11 @@ def test_nothing_in_the_evidence_becomes_html() -> None:
     assert "script" not in found.tags
     assert not found.open
     assert found.text.count("alert(") >= 3
+    tried = [{"name": EVIL, "score": 0.2, "options": {EVIL: EVIL}}, {"name": EVIL, "why": EVIL}]
+    other = shown_lists(slices=[listed_slice(EVIL, EVIL, column=EVIL)], candidates=tried)
+    assert "script" not in other.tags
+    assert not other.open
+    assert other.text.count("alert(") >= 8
 
 
 @given(st.text(), st.text(), st.text())
@@ -257,6 +384,13 @@ def test_the_few_numbers_to_know_stand_in_a_row() -> None:
         ("5,851", "rows judged", "35 of them positive"),
     ]
     assert figures(run()) == [("0.712", "auc", "")]
+    assert figures(recommending(verdict=lists_verdict(champion=None)), Catalogue(400, 0)) == [
+        ("0.212", "nDCG@10", "popularity 0.151"),
+        ("0.187", "recall@10", ""),
+        ("41.2%", "coverage of the catalogue", "of 400 items"),
+        ("6.3%", "cold users", "2.1% of the interactions with cold items"),
+        ("1,840", "users judged", "with 12,345 interactions"),
+    ]
     assert len(figures(run(metrics={f"m{place}": place for place in range(9)}))) == 5
     assert figures(run(metrics={}, validations=[validation()])) == [
         ("20,000", "rows of payments", "100 set aside (0.50%)")
@@ -315,6 +449,18 @@ def test_a_verdict_of_an_older_version_is_a_page_without_plots() -> None:
     assert "svg" not in found.tags
 
 
+def test_rows_that_were_judged_are_told_also_where_their_table_is_not_among_the_runs() -> None:
+    """From the verdict itself."""
+    assert "Judgement5,851359 February 202615 February 2026" in shown(whole(steps=[step()])).text
+
+
+def test_a_part_of_which_nothing_was_asked_has_no_outcome() -> None:
+    """A dash, and no badge without a word."""
+    found = shown_lists(slices=[listed_slice("a"), listed_slice("b", "", difference=None)])
+    assert "b5000.2000.1900.150–−0.010 to +0.030–" in found.text
+    assert ("class", "badge ") not in found.attributes
+
+
 def test_page_and_card_are_written_beside_one_another(tmp_path: Path) -> None:
     """The card only where there is a model; the first paragraph of the docstring says what it is for."""
     about = """Keep fraud
@@ -358,11 +504,26 @@ def browse(file: Path, profile: Path, *more: str) -> subprocess.CompletedProcess
         )
 
 
+def _classifier(**values: Any) -> str:
+    return page(whole(**values), Evidence.of(evidence(), whole()["verdict"]), "Keep fraud out.")
+
+
+def _recommender(**values: Any) -> str:
+    examples = [*recommended()["shown"], {"history": 9, "recent": HOSTILE, "recommended": HOSTILE, "found": [EVIL]}]
+    return page(recommending(**values), Evidence.of(recommended(shown=examples), lists_verdict()), "Show what fits.")
+
+
+@pytest.fixture(params=[_classifier, _recommender])
+def made(request: pytest.FixtureRequest) -> Any:
+    """What makes a page with everything on it, of a classifier and of a recommender."""
+    return request.param
+
+
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """A page with everything on it."""
+def file(made: Any, tmp_path: Path) -> Path:
+    """Such a page."""
     place = tmp_path / "report.html"
-    place.write_text(page(whole(), Evidence.of(evidence(), whole()["verdict"]), "Keep fraud out."))
+    place.write_text(made())
     return place
 
 
@@ -379,7 +540,7 @@ def test_a_browser_reads_the_page_as_it_was_written(file: Path, tmp_path: Path) 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
-def test_a_printed_page_shows_what_is_folded_on_the_screen(file: Path, tmp_path: Path) -> None:
+def test_a_printed_page_shows_what_is_folded_on_the_screen(made: Any, file: Path, tmp_path: Path) -> None:
     """On a few sheets, with parameters and all."""
     target = tmp_path / "report.pdf"
     browse(file, tmp_path / "profile", f"--print-to-pdf={target}", "--no-pdf-header-footer")
@@ -389,7 +550,7 @@ def test_a_printed_page_shows_what_is_folded_on_the_screen(file: Path, tmp_path:
     assert 2 <= sheets <= 8
     words = _words(printed)
     many = {f"parameter_{place}": place for place in range(60)}
-    file.write_text(page(whole(parameters=many), Evidence.of(evidence(), whole()["verdict"]), "Keep fraud out."))
+    file.write_text(made(parameters=many))
     browse(file, tmp_path / "profile", f"--print-to-pdf={target}", "--no-pdf-header-footer")
     assert _words(target.read_bytes()) > words + 100
 

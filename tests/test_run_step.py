@@ -279,7 +279,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def ended(pids: list[int], within: float = 5.0) -> bool:
+def ended(pids: list[int], within: float = 20.0) -> bool:
     until = time.monotonic() + within
     while any(map(is_alive, pids)) and time.monotonic() < until:
         time.sleep(0.01)
@@ -287,7 +287,7 @@ def ended(pids: list[int], within: float = 5.0) -> bool:
 
 
 def pids_in(place: Path) -> list[int]:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not place.exists() and time.monotonic() < until:
         time.sleep(0.01)
     return [int(pid) for pid in place.read_text().split()]

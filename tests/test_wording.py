@@ -8,7 +8,21 @@ from typing import Any
 import pytest
 
 from ostinato.evidence import Comparison
-from ostinato.wording import GLOSSARY, capital, day, demanded, distance, interval, measured, metric, quantity, signed
+from ostinato.glossary import GLOSSARY, terms
+from ostinato.wording import (
+    Yardstick,
+    capital,
+    day,
+    demanded,
+    distance,
+    interval,
+    measured,
+    metric,
+    named,
+    quantity,
+    signed,
+)
+from pages import EVIL, LISTS
 
 
 @pytest.mark.parametrize(
@@ -18,9 +32,20 @@ from ostinato.wording import GLOSSARY, capital, day, demanded, distance, interva
         ("recall_at_fpr_0.01", "recall at 1% false alarms"),
         ("recall_at_fpr_1e-05", "recall at 0.001% false alarms"),
         ("recall_at_fpr_", "recall at fpr "),
+        ("recall_at_fpr_1..2", "recall at fpr 1..2"),
+        (f"card_precision_at_{'9' * 5000}", f"card precision at {'9' * 5000}"),
         ("card_precision_at_1000", "card precision at 1,000 a day"),
         ("roc_auc", "ROC AUC"),
         ("champion", "against the champion"),
+        ("ndcg_at_10", "nDCG@10"),
+        ("recall_at_5", "recall@5"),
+        ("precision_at_100", "precision@100"),
+        ("map_at_10", "MAP@10"),
+        ("popularity_ndcg_at_10", "popularity's nDCG@10"),
+        ("ndcg_at_", "ndcg at "),
+        ("coverage", "coverage of the catalogue"),
+        ("cold_users_share", "cold users"),
+        ("latency_ms", "milliseconds for one answer"),
         ("anything_else", "anything else"),
     ],
 )
@@ -38,6 +63,12 @@ def test_metrics_and_checks_have_names_in_words(name: str, said: str) -> None:
         ("base_rate", 0.0, "0.0%"),
         ("average_precision", 0.654784, "0.655"),
         ("cost", 1302.46, "1,302"),
+        ("ndcg_at_10", 0.19963, "0.200"),
+        ("popularity_ndcg_at_10", 0.0, "0.000"),
+        ("map_at_10", 0.0004321, "0.000432"),
+        ("coverage", 0.4123, "41.2%"),
+        ("cold_items_share", 0.021, "2.1%"),
+        ("novelty", 9.3141, "9.314"),
         ("positives", 35, "35"),
         ("base_rate", 1, "1"),
         ("roc_auc", None, "–"),
@@ -64,6 +95,8 @@ def test_what_a_check_found_is_a_number_or_a_difference_with_its_interval() -> N
         ({"name": "average_precision", "bound": 0.6}, "≥ 0.6"),
         ({"name": "latency_ms", "bound": 1000.0}, "≤ 1,000"),
         ({"name": "calibration_error", "bound": 0.2}, "≤ 0.2"),
+        ({"name": "ndcg_at_10", "bound": 0.1512}, "≥ 0.151"),
+        ({"name": "coverage", "bound": 0.1}, "≥ 10.0%"),
         ({"name": "champion", "bound": -0.01}, "≥ −0.010"),
         ({"name": "champion", "bound": 0.0, "low": 0.1}, "≥ +0.000"),
         ({"name": "unchanged"}, "–"),
@@ -109,3 +142,37 @@ def test_every_term_is_told_in_a_line_without_a_full_stop() -> None:
     assert all(not said.endswith(".") and re.match(r"[a-z]", said) for said in GLOSSARY.values())
     assert capital("") == ""
     assert capital("a b") == "A b"
+    assert capital("nDCG@10") == "nDCG@10"
+
+
+def test_a_comparison_is_named_with_its_metric() -> None:
+    """Where the check tells it; no other check is."""
+    assert named({"name": "champion", "metric": "ndcg_at_10"}) == "nDCG@10 against the champion"
+    assert named({"name": "champion"}) == "against the champion"
+    assert named({"name": "coverage", "metric": "ndcg_at_10"}) == "coverage of the catalogue"
+
+
+def test_a_verdict_tells_by_what_it_judges() -> None:
+    """Metric, model without skill, and what is counted; one that does not tell judges rows by average precision."""
+    found = Yardstick.of({"metric": "ndcg_at_5", "baseline": "popularity_ndcg_at_5", "units": "users"})
+    assert (found.said, found.against, found.rival) == ("nDCG@5", "popularity", "popularity")
+    assert (found.beside, found.unskilled) == ("popularity", "showing everybody what is most popular")
+    assert found.events == "interactions"
+    usual = Yardstick.of(None)
+    assert (usual.said, usual.against, usual.rival) == ("average precision", "the base rate", "base rate")
+    assert (usual.beside, usual.unskilled, usual.events) == ("by guessing", "guessing", "rows")
+    assert Yardstick.of({"metric": 3, "baseline": None, "units": []}) == usual
+    other = Yardstick.of({"metric": EVIL, "baseline": "mean_of_last_week"})
+    assert (other.said, other.rival, other.beside) == (EVIL, "mean of last week", "mean of last week")
+
+
+def test_terms_are_told_only_where_they_are_spoken_of() -> None:
+    """A classifier's on its page, a recommender's on its own; those of every judgement on both."""
+    frauds = terms(["average_precision", "base_rate", "card_precision_at_100", "recall_at_fpr_0.01", "calibration"])
+    lists = terms([*LISTS, "activity", "candidates", "exposure"])
+    everywhere = {"Candidate", "Champion", "Digest", "Interval", "Ledger", "Margin", "Not enough data", "Quarantine"}
+    assert frauds.keys() & lists.keys() == everywhere | {"Slice"} == terms([]).keys()
+    assert {"Alert", "Base rate", "Card precision", "Positive", "Recall", "Calibration"} <= frauds.keys()
+    assert {"nDCG@k", "Recall@k", "MAP@k", "Coverage", "Novelty", "Cold", "Activity", "Popularity"} <= lists.keys()
+    assert frauds.keys() | lists.keys() | {"ROC AUC"} == GLOSSARY.keys()
+    assert list(lists) == [term for term in GLOSSARY if term in lists]

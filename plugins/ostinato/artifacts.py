@@ -146,6 +146,27 @@ class Metrics(_Document):
         return dict(self.facts["values"])
 
 
+@dataclass(frozen=True)
+class Search(_Document):
+    """What a search for the options of one candidate came to.
+
+    `facts`: `candidate`, `options` (the best), `score` (None where it could not be fitted, and `why`), `metric` (of the
+    score), `trials` (how many were tried); the file has the same.
+    """
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], name: str = "search") -> Search:
+        return cls._save(name, dict(facts), facts)
+
+    @property
+    def candidate(self) -> str:
+        return str(self.facts["candidate"])
+
+    @property
+    def score(self) -> float | None:
+        return None if self.facts["score"] is None else float(self.facts["score"])
+
+
 OUTCOMES = ("unchanged", "fail", "not-enough-data", "pass")
 _LARGEST_VERDICT = 5120  # bytes of a reference, which has at most 8,192
 _LONGEST_TEXT = 240  # characters of a check that travels
@@ -358,8 +379,13 @@ class Model(Artifact):
         """Log a fitted estimator to the model store.
 
         Args:
-            estimator: a fitted scikit-learn style estimator.
-            example: a few rows of features, in the order of training: the input schema and the digest's probe.
+            estimator: a fitted scikit-learn style estimator. It answers each row of a table with a number, a word or a
+                row of numbers (`predict_proba`, else `predict`), or all rows with a table of as many, as a recommender
+                does. It may say of itself, by attributes that are no parameters of it, `requirements` (distributions
+                needed beside those of its parts) and `tolerance` (the part by which a number in its answers may differ
+                between machines, or alone and among others; 1e-9).
+            example: a few rows of features, in the order of training: the input schema and the digest's probe. A
+                column with gaps or of lists may be left out of what a served model is asked.
             facts: more to record with it; must be JSON.
         """
         from . import catalog

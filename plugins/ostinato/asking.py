@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import ParameterError
 from .markup import number
+from .wording import Yardstick
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,9 +67,10 @@ def described(question: Mapping[str, Any]) -> list[str]:
     for check in verdict["checks"]:
         bound = "" if check.get("bound") is None else f", bound {number(check['bound'])}"
         lines.append(f"  {check['outcome']:<16} {check['name']} {number(check.get('value'))}{bound}")
-    if "average_precision" in metrics:
-        against = f"; champion: {number(champion['metrics'].get('average_precision'))}" if champion else ""
-        lines.append(f"  average precision {number(metrics['average_precision'])}{against}")
+    yardstick = Yardstick.of(verdict)
+    if yardstick.metric in metrics:
+        against = f"; champion: {number(champion['metrics'].get(yardstick.metric))}" if champion else ""
+        lines.append(f"  {yardstick.said} {number(metrics[yardstick.metric])}{against}")
     lines.append(f"  No answer within {timedelta(seconds=round(question['seconds']))} means no.")
     return lines
 

@@ -27,8 +27,12 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "pipelines": {
         "data_validation": "ostinato.pipelines.data_validation:data_validation",
         "fraud_detection": "ostinato.pipelines.fraud_detection:fraud_detection",
+        "recommendation_retraining": "ostinato.pipelines.recommendation_retraining:recommendation_retraining",
     },
-    "samples": {"transactions": "ostinato.samples.transactions:write"},
+    "samples": {
+        "interactions": "ostinato.samples.interactions:write",
+        "transactions": "ostinato.samples.transactions:write",
+    },
     "store": {"mlflow": "ostinato.integrations.mlflow_registry"},
 }
 

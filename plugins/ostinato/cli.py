@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperArgument, TyperCommand
 
 from . import model_commands
 from .errors import OstinatoError, ParameterError, UsageError
@@ -184,13 +186,13 @@ def _tell(people: Console, result: Mapping[str, Any]) -> None:
     """How a run ended, for people: failures first, the report's place last."""
     from .decision import decision
     from .markup import number
+    from .outcome import title
     from .records import sentence
     from .report import validated
 
     for step in result["steps"]:
         if step.get("error"):
-            name = step["name"] + (f"[{step['map_key']}]" if "map_key" in step else "")
-            people.print(f"[red]{name}[/] {_escaped(sentence(step['error']))}", soft_wrap=True)
+            people.print(f"[red]{_escaped(title(step))}[/] {_escaped(sentence(step['error']))}", soft_wrap=True)
             if step.get("log"):
                 people.print(f"  log: {_escaped(step['log'])}", soft_wrap=True)
     if result["error"]:
@@ -252,13 +254,14 @@ def _run_row(result: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _show_run(result: Mapping[str, Any]) -> None:
     from .decision import decision
+    from .outcome import title
     from .records import sentence
     from .report import validated
 
     typer.echo(f"{result['run_id']}  {result['pipeline']}  {result['state']}  as of {result['as_of']}\n")
     rows = [
         (
-            step["name"] + (f"[{step['map_key']}]" if "map_key" in step else ""),
+            title(step),
             step["state"],
             "" if step["seconds"] is None else f"{step['seconds']:.2f}",
             "" if step["cpu_seconds"] is None else f"{step['cpu_seconds']:.2f}",
@@ -270,7 +273,7 @@ def _show_run(result: Mapping[str, Any]) -> None:
     print_table(("step", "state", "seconds", "CPU s", "peak MB", "attempts"), rows)
     for step in result["steps"]:
         if step.get("error"):
-            typer.echo(f"\n{step['name']}: {sentence(step['error'])}")
+            typer.echo(f"\n{title(step)}: {sentence(step['error'])}")
     for facts in result["validations"]:
         typer.echo(f"\ndata: {validated(facts)}\n{_place(facts['page'])}")
     typer.echo(f"\n{decision(result)}\nreport: {result['report']}")
@@ -352,24 +355,50 @@ def schema(
 # --- sample data ------------------------------------------------------------------------------------------------
 
 
-@data_app.command()
+class _SampleCommand(TyperCommand):
+    """A command that lists the samples there are, third parties' too, and looks for them only when it is asked."""
+
+    def format_help(self, context: Any, formatter: Any) -> None:
+        from .catalog import names
+
+        for each in self.params:
+            if isinstance(each, TyperArgument):
+                each.help = ", ".join(sorted(names("samples")))
+        super().format_help(context, formatter)
+
+
+@data_app.command(cls=_SampleCommand)
 def sample(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="transactions")],
+    name: Annotated[str, typer.Argument(metavar="NAME")],
     output: Annotated[
         str, typer.Option("-o", "--output", metavar="PATH", help="a folder, or a file ending in .parquet")
     ],
     rows: Annotated[int, typer.Option(help="how many rows")] = 200_000,
     seed: Annotated[int, typer.Option(help="the same seed gives the same rows")] = 7,
     days: Annotated[int, typer.Option(help="how many days they span")] = 120,
-    drift: Annotated[bool, typer.Option("--drift", help="let the fraud change its shape in the last quarter")] = False,
+    drift: Annotated[bool, typer.Option("--drift", help="let fraud, or tastes, change in the last quarter")] = False,
     broken: Annotated[float, typer.Option(metavar="SHARE", help="the share of rows to spoil, 0 to 0.5")] = 0.0,
 ) -> None:
-    """Write made-up data, with habits, fraud and late labels, to try a pipeline on."""
+    """Write made-up data, with habits worth learning, to try a pipeline on."""
     from .catalog import find
 
-    write = find("samples", name)
-    made = write(output, rows=rows, seed=seed, days=days, drift=drift, broken=broken)
-    _people().print(_escaped(str(made)), soft_wrap=True)
+    write, people = find("samples", name), _people()
+    with _counted(people, rows) as progress:
+        made = write(output, rows=rows, seed=seed, days=days, drift=drift, broken=broken, progress=progress)
+    people.print(_escaped(str(made)), soft_wrap=True)
+
+
+@contextmanager
+def _counted(people: Console, rows: int) -> Iterator[Callable[[int], None]]:
+    """A listener that draws how many of the rows are written, where they are many and somebody looks on."""
+    if rows < 1_000_000 or not people.is_terminal:
+        yield lambda _: None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=people, transient=True) as progress:
+        line = progress.add_task("writing", total=rows)
+        yield lambda written: progress.update(line, completed=written)
 
 
 if __name__ == "__main__":

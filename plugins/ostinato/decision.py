@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .artifacts import is_reference
 from .markup import finite, number
-from .wording import day, demanded, distance, measured, metric, quantity, signed
+from .wording import Yardstick, day, demanded, distance, measured, metric, named, quantity, signed
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def question(pipeline: str, as_of: str | None, arguments: Mapping[str, Any]) -> 
         lines += [f"- outcome: {_code(facts['outcome'])}"] if "outcome" in facts else []
         for check in facts.get("checks", ()):
             found, wanted = _code(measured(check)), f" ({demanded(check)})" if check.get("bound") is not None else ""
-            lines.append(f"- {_code(metric(str(check['name'])))}: {found}{wanted}, {_code(check['outcome'])}")
+            lines.append(f"- {_code(named(check))}: {found}{wanted}, {_code(check['outcome'])}")
     return "\n".join(lines)
 
 
@@ -174,16 +174,21 @@ def _against(verdict: Mapping[str, Any]) -> str | None:
     champion = verdict["champion"]
     if not champion:
         return "no champion yet"
-    scored = "scored again on the same rows" if champion.get("metrics") else "which was not scored here"
+    same = f"scored again on the same {Yardstick.of(verdict).units}"
+    scored = same if champion.get("metrics") else "which was not scored here"
     return f"version {champion['version']}, {scored}"
 
 
 def _judged_on(outcome: Mapping[str, Any]) -> str | None:
     """The rows, when they are of, and that the model had not seen them, where that is known."""
-    rows = (outcome["verdict"] or {}).get("rows") or {}
+    verdict = outcome["verdict"] or {}
+    rows, yardstick = verdict.get("rows") or {}, Yardstick.of(verdict)
     if not rows.get("count"):
         return None
-    said = f"{number(rows['count'])} rows"
+    metrics = verdict.get("metrics") or {}
+    said = f"{number(metrics.get(yardstick.events, rows['count']))} {yardstick.events}"
+    if yardstick.units != "rows" and yardstick.units in metrics:
+        said += f" of {number(metrics[yardstick.units])} {yardstick.units}"
     if rows.get("from"):
         said += f" from {day(rows['from'][:10])} to {day(rows['until'][:10])}"
     learnt = (((outcome["model"] or {}).get("facts") or {}).get("window") or {}).get("until")
@@ -217,9 +222,10 @@ def _worse(check: Mapping[str, Any]) -> str:
     """By how much the candidate may be worse than the champion, or that it is not surely better."""
     value, low, high, bound = (finite(check.get(name)) or 0.0 for name in ("value", "low", "high", "bound"))
     found = f"(the difference is {signed(value)}, by chance {signed(low)} to {signed(high)})"
+    what = metric(str(check.get("metric") or Yardstick().metric))
     if bound >= 0:
-        return f"its average precision is not surely better than the champion's {found}"
-    return f"its average precision may be {-low:.3f} worse than the champion's, where {-bound:g} is allowed {found}"
+        return f"its {what} is not surely better than the champion's {found}"
+    return f"its {what} may be {-low:.3f} worse than the champion's, where {-bound:g} is allowed {found}"
 
 
 def _explained(check: Mapping[str, Any]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .records import sentence
@@ -55,7 +55,7 @@ class _Lines:
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.lines: dict[str, TaskID] = {}
-        self.items: dict[str, dict[str, str]] = {}
+        self.items: dict[str, dict[str, tuple[str, str]]] = {}  # of a mapped step: label and state by map key
 
     def hear(self, event: dict[str, Any]) -> None:
         if event.get("state") != "waiting" and not self.progress.live.is_started:
@@ -76,10 +76,9 @@ class _Lines:
         line = self.lines[name]
         mark = _MARKS.get(state, "")
         if event["map_key"]:
-            states = self.items.setdefault(name, {})
-            states[event["map_key"]] = state
-            note = f"{sum(each == 'succeeded' for each in states.values())} of {len(states)} started"
-            self.progress.update(line, mark=_MARKS["running"], note=note)
+            items = self.items.setdefault(name, {})
+            items[event["map_key"]] = event["label"], state
+            self.progress.update(line, mark=_MARKS["running"], note=escape(_spread(items.values())))
             self.progress.start_task(line)
             return
         if state == "running":
@@ -102,10 +101,19 @@ class _Lines:
         from rich.markup import escape
 
         if event["step"] in self.lines:
-            self.progress.update(self.lines[event["step"]], note=escape(event["message"]))
+            label, _ = self.items.get(event["step"], {}).get(event["map_key"], ("", ""))
+            said = f"{label}: {event['message']}" if label else event["message"]
+            self.progress.update(self.lines[event["step"]], note=escape(said))
 
     def _progress(self, event: dict[str, Any]) -> None:
         if event["step"] in self.lines and not event["map_key"]:
             done, total = event["done"], event["total"]
             note = f"{done / total:.0%} of {total:,.0f}" if total else f"{done:,.0f}"
             self.progress.update(self.lines[event["step"]], note=note)
+
+
+def _spread(items: Collection[tuple[str, str]]) -> str:
+    """How far a mapped step is: how many of its items are done, and which run now."""
+    done = sum(state == "succeeded" for _, state in items)
+    now = ", ".join(label for label, state in items if state == "running")
+    return f"{done} of {len(items)} started" + (f", now {now}" if now else "")

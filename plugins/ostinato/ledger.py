@@ -18,7 +18,7 @@ from .context import Context
 from .errors import ParameterError, suggest
 from .markup import printable
 
-_OF_MODELS = ("files", "data", "estimator", "size", "rows", "positives", "suite")
+_OF_MODELS = ("files", "data", "estimator", "size", "rows", "positives", "split", "suite")
 KINDS = ("promote", "override", "rollback", "mend")
 LONGEST_WHY = 2000  # characters
 LONGEST_WHO = 200
@@ -430,7 +430,7 @@ def recorded(version: Mapping[str, str]) -> dict[str, str]:
 
 
 _EVIDENCE = frozenset(
-    "model files data estimator size rows positives suite features data_from data_until verdict outcome mode "
+    "model files data estimator size rows positives split suite features data_from data_until verdict outcome mode "
     "judged_against judged_name checks metrics test_data test_rows test_from test_until as_of run_id pipeline code "
     "environment".split()
 )

@@ -7,18 +7,20 @@ from typing import Any, NamedTuple
 
 from .decision import version_of
 from .markup import number
-from .outcome import references
+from .outcome import references, title
 from .wording import day
 
 _KINDS = ("Dataset", "Model", "Verdict")
 
 
 class Window(NamedTuple):
-    """Rows that a model learnt from, or was judged on."""
+    """Rows that a model learnt from, or was judged on, and what is known of them."""
 
     name: str
     rows: Any
     positives: Any
+    users: Any
+    items: Any
     first: str | None
     last: str | None
 
@@ -36,14 +38,21 @@ def windows(outcome: Mapping[str, Any]) -> list[Window]:
     model, verdict = outcome["model"], outcome["verdict"]
     tables = {found["digest"]: found["facts"] for found, _ in _made(outcome) if found["kind"] == "Dataset"}
     found = []
-    if model is not None and "rows" in model["facts"]:
+    if model is not None and {"rows", "window"} & model["facts"].keys():
         facts = model["facts"]
-        found.append(Window("training", facts["rows"], facts.get("positives"), *_span(facts.get("window"))))
-    if verdict is not None and verdict.get("data") in tables:
-        facts = tables[verdict["data"]]
-        positives = verdict["metrics"].get("positives")
-        found.append(Window("judgement", facts.get("rows"), positives, *_span(facts.get("time"))))
+        found.append(_window("training", facts, facts, facts.get("window")))
+    if verdict is not None:
+        rows, facts = verdict.get("rows") or {}, tables.get(verdict.get("data")) or {}
+        if facts or rows.get("count"):
+            facts = {"rows": rows.get("count"), "time": rows, **facts}
+            found.append(_window("judgement", facts, verdict["metrics"], facts["time"]))
     return found
+
+
+def _window(name: str, table: Mapping[str, Any], told: Mapping[str, Any], time: Any) -> Window:
+    known = {what: told.get(what) for what in ("positives", "users", "items")}
+    first, last = _span(time)
+    return Window(name, table.get("rows"), **known, first=first, last=last)
 
 
 def lineage(outcome: Mapping[str, Any]) -> list[Link]:
@@ -66,7 +75,7 @@ def short(digest: str) -> str:
 def _made(outcome: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     for step in outcome["steps"]:
         for reference in references(step["outputs"]):
-            yield reference, step["name"]
+            yield reference, title(step)
 
 
 def _role(reference: Mapping[str, Any], outcome: Mapping[str, Any]) -> str:
@@ -84,15 +93,24 @@ def _said(reference: Mapping[str, Any]) -> str:
     if reference["kind"] == "Model":
         estimator = str(facts.get("estimator") or "model").rpartition(":")[2]
         features = f", {len(facts['features'])} features" if facts.get("features") else ""
-        return f"{estimator}{features}, {reference['uri'].removeprefix('models:/')}"
+        kind = f" ({found})" if (found := chosen(facts)) else ""
+        return f"{estimator}{kind}{features}, {reference['uri'].removeprefix('models:/')}"
     first, last = _span(facts.get("time"))
     rows = f"{number(facts['rows'])} rows" if "rows" in facts else "table"
     return f"{rows}, {first} to {last}" if first else rows
 
 
-def _span(time: Mapping[str, Any] | None) -> tuple[str | None, str | None]:
+def chosen(facts: Mapping[str, Any]) -> str:
+    """Which of the candidates that its facts tell of a model is; empty where there was no choice."""
+    given = facts.get("candidates")
+    listed = [one for one in given if isinstance(one, Mapping)] if isinstance(given, list) else []
+    return next((str(one.get("name")) for one in listed if one.get("chosen") is True), "")
+
+
+def _span(time: Any) -> tuple[str | None, str | None]:
     """The first and the last day."""
-    found = (time or {}).get("from"), (time or {}).get("until")
+    known = time if isinstance(time, Mapping) else {}
+    found = known.get("from"), known.get("until")
     first, last = (day(str(moment)[:10]) if moment else None for moment in found)
     return first, last
 

@@ -95,6 +95,9 @@ def number(value: Any) -> str:
     return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1000 else f"{value:.4g}"
 
 
+_TURNS = re.compile(r"[\u202a-\u202e\u2066-\u2069]")  # with them a text can be read as another
+
+
 def finite(value: Any) -> float | None:
     """A value as a number, where it is one."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -107,5 +110,6 @@ def finite(value: Any) -> float | None:
 
 
 def printable(text: str) -> str:
-    """A text without the characters that no page or picture may hold."""
-    return re.sub(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", text)
+    """A text without the characters that no page or picture may hold, and without those that turn its direction."""
+    known = _TURNS.sub("\N{REPLACEMENT CHARACTER}", text)
+    return re.sub(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", known)

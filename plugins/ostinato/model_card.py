@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from . import grids
 from .decision import circumstances, decided, missed, version_of
 from .evidence import Evidence
-from .lineage import lineage, windows
-from .markup import number, printable, text
-from .wording import capital, day, demanded, interval, measured, metric, quantity, signed
+from .grids import Grid
+from .lineage import chosen, lineage
+from .markup import finite, number, printable, text
+from .wording import Yardstick, capital, day, demanded, measured, metric, named, percent, quantity
 
 CARD = "model_card.md"
+MUCH = 0.2  # the share of cold users, or of interactions with cold items, from which a card speaks of it
 LONGEST = 5000  # characters that MLflow keeps of a version's description
 
 
@@ -32,12 +35,13 @@ def card(outcome: Mapping[str, Any], evidence: Evidence | None = None, purpose: 
         f"**{_safe(said.word)}.** {_safe(said.sentence)}",
         _section("Model", _list(_model(outcome))),
         _section("Intended use", _safe(purpose)),
-        _section("Data", _table(("window", "rows", "positives", "first", "last"), _windows(outcome))),
+        _section("Data", _grid(grids.windows(outcome))),
         _section("Evaluation", _evaluation(outcome)),
         _section("Checks", _table(("check", "found", "asked", "outcome"), _checks(outcome))),
         _section("Limitations", "\n".join(f"- {_safe(line)}" for line in limitations(outcome, found))),
         _section("Decision", _list(circumstances(outcome))),
-        _section("Slices", _slices(found)),
+        _section("Slices", "\n\n".join(map(_grid, grids.slices(found)))),
+        _section("Candidates", _grid(grids.candidates(found))),
         _section("Calibration", _calibration(found)),
         _section("Lineage", _list((link.name, f"{link.said} {link.digest}".strip()) for link in lineage(outcome))),
     ]
@@ -60,13 +64,16 @@ def limitations(outcome: Mapping[str, Any], evidence: Evidence) -> list[str]:
     verdict, said = outcome["verdict"], []
     if verdict is None:
         return ["The model has not been judged."]
-    said += [capital(missed(check)) for check in verdict["checks"] if check["outcome"] != "pass"]
+    alone = [check for check in verdict["checks"] if check.get("group") != "slices" or not evidence.slices]
+    said += [capital(missed(check)) for check in alone if check["outcome"] != "pass"]
     for kind, words in (("fail", "Failed in"), ("not-enough-data", "Not enough data to judge")):
         names = [one.name for one in evidence.slices if one.outcome == kind]
         if names:
             said.append(f"{words} {'this slice' if len(names) == 1 else 'these slices'}: {', '.join(names)}")
     if "champion" in verdict and verdict["champion"] is None:
-        said.append("There was no champion to compare with: the model is only known to be better than guessing")
+        only = f"the model is only known to be better than {Yardstick.of(verdict).unskilled}"
+        said.append(f"There was no champion to compare with: {only}")
+    said += _cold(verdict["metrics"])
     for facts in outcome["validations"]:
         said += [f"Data, {facts['subject']}: {warning}" for warning in facts["warnings"]]
         if facts["quarantined"]:
@@ -74,6 +81,18 @@ def limitations(outcome: Mapping[str, Any], evidence: Evidence) -> list[str]:
             said.append(f"Data, {facts['subject']}: {aside}")
     said.append("It is known for the time it was judged on, and for data like it")
     return [f"{line.rstrip('.')}." for line in said]
+
+
+def _cold(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """What a model could know nothing of, where that is much of what it was judged on."""
+    said = {
+        "cold_users_share": ("", " of the users it was judged on: it knows nothing of their taste"),
+        "cold_items_share": ("the items of ", " of the interactions it was judged on: it could find none of these"),
+    }
+    for name, (before, after) in said.items():
+        share = finite(metrics.get(name))
+        if share is not None and share > MUCH:
+            yield f"Training has never seen {before}{percent(share)}{after}"
 
 
 def _name(outcome: Mapping[str, Any]) -> str:
@@ -87,16 +106,14 @@ def _model(outcome: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [
         ("Place", outcome["model"]["uri"]),
         ("Estimator", facts.get("estimator")),
+        ("Chosen among the candidates", chosen(facts)),
+        ("Split", facts.get("split")),
         ("Features", f"{len(features)}: {', '.join(map(str, features))}" if features else None),
         ("Size", f"{facts['size'] / 1e6:,.2f} MB" if "size" in facts else None),
         ("Digest", outcome["model"]["digest"]),
         ("As of", day(outcome["as_of"]) if outcome["as_of"] else None),
         ("Run", outcome["run_id"]),
     ]
-
-
-def _windows(outcome: Mapping[str, Any]) -> list[list[Any]]:
-    return [[one.name, number(one.rows), number(one.positives), one.first, one.last] for one in windows(outcome)]
 
 
 def _evaluation(outcome: Mapping[str, Any]) -> str:
@@ -112,24 +129,9 @@ def _evaluation(outcome: Mapping[str, Any]) -> str:
 
 def _checks(outcome: Mapping[str, Any]) -> list[list[Any]]:
     return [
-        [metric(name), measured(check), demanded(check), check["outcome"]]
+        [named(check), measured(check), demanded(check), check["outcome"]]
         for check in (outcome["verdict"] or {"checks": ()})["checks"]
-        for name in [str(check["name"])]
     ]
-
-
-def _slices(evidence: Evidence) -> str:
-    rows = [
-        [
-            one.name,
-            *(number(value) for value in (one.rows, one.positives, one.candidate, one.champion)),
-            None if one.difference is None else signed(one.difference),
-            interval(one),
-            one.outcome,
-        ]
-        for one in evidence.slices
-    ]
-    return _table(("slice", "rows", "positives", "candidate", "champion", "difference", "interval", "outcome"), rows)
 
 
 def _calibration(evidence: Evidence) -> str:
@@ -146,6 +148,10 @@ def _section(title: str, body: str) -> str:
 
 def _list(pairs: Iterable[tuple[str, Any]]) -> str:
     return "\n".join(f"- {_safe(name)}: {_safe(said)}" for name, said in pairs if said not in (None, ""))
+
+
+def _grid(found: Grid) -> str:
+    return _table([_safe(name) for name in found.head], found.rows)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

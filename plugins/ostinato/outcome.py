@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from .artifacts import is_reference
 from .records import Records, RunRecord, StepRecord
-from .workspace import presentable
+from .scrubbing import hide
+from .workspace import presentable, public
+
+LONGEST_LABEL = 60  # characters
 
 
 def outcome(records: Records, run_id: str) -> dict[str, Any]:
@@ -16,6 +21,7 @@ def outcome(records: Records, run_id: str) -> dict[str, Any]:
     """
     run = records.run(run_id)
     steps = _in_graph_order(run, records.steps(run.run_id))
+    items = {node["name"]: node["item"] for node in run.graph["nodes"] if "item" in node}
     verdict = _last(steps, "Verdict")
     return {
         "run_id": run.run_id,
@@ -24,7 +30,7 @@ def outcome(records: Records, run_id: str) -> dict[str, Any]:
         "state": run.state,
         "as_of": run.as_of,
         "parameters": presentable(run.parameters),
-        "steps": [_step(step) for step in steps],
+        "steps": [_step(step, items.get(step.step)) for step in steps],
         "metrics": _metrics(steps, verdict),
         "verdict": verdict and {**verdict["facts"], "digest": verdict["digest"], "uri": verdict["uri"]},
         "model": _last(steps, "Model"),
@@ -40,7 +46,24 @@ def outcome(records: Records, run_id: str) -> dict[str, Any]:
     }
 
 
-def _step(step: StepRecord) -> dict[str, Any]:
+def label(item: Any, place: str) -> str:
+    """What people call an item of a mapped step: itself where it is a short text, a number or a truth, else its place.
+
+    It names nothing but lines for people to read: two items may have the same one.
+    """
+    if not isinstance(item, (str, int, float)):
+        return place
+    text = public(hide(item)) if isinstance(item, str) else json.dumps(item)
+    return text if len(text) <= LONGEST_LABEL and text.isprintable() and text.strip() == text != "" else place
+
+
+def title(step: Mapping[str, Any]) -> str:
+    """What people call a step of an outcome: its name, of an item of a mapped one `search[ease]`."""
+    return str(step["name"]) + (f"[{step.get('label', step['map_key'])}]" if "map_key" in step else "")
+
+
+def _step(step: StepRecord, item: str | None) -> dict[str, Any]:
+    """A step as JSON; `item` is the argument that an item of a mapped one is."""
     shown = {
         "name": step.step,
         "state": step.state,
@@ -51,7 +74,7 @@ def _step(step: StepRecord) -> dict[str, Any]:
         "peak_bytes": step.peak_bytes,
     }
     if step.map_key:
-        shown["map_key"] = step.map_key
+        shown |= {"map_key": step.map_key, "label": label((step.inputs or {}).get(item), step.map_key)}
     if step.error and step.state != "succeeded":
         shown |= {"error": presentable(step.error), "log": step.log}
     return shown

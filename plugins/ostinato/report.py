@@ -8,17 +8,22 @@ from inspect import cleandoc
 from typing import Any
 from urllib.parse import urlsplit
 
+from . import grids
+from . import judgement_page as judged
 from .decision import circumstances, decided
-from .evidence import Day, Evidence, evidence_of
-from .lineage import lineage, windows
+from .evidence import Evidence, evidence_of
+from .glossary import terms
+from .lineage import lineage
 from .markup import badge, cell, document, first, number, table
 from .model_card import CARD, card
-from .plots import Plot, plots, svg
+from .outcome import title
+from .plots import plots
 from .records import day_of, sentence
-from .wording import GLOSSARY, capital, day, demanded, interval, measured, metric, percent, quantity, signed
+from .wording import day, metric, quantity
 from .workspace import write_text
 
 PAGE = "report.html"
+_ELSEWHERE = ("slices", "candidates")  # plots that stand in sections of their own
 STYLE = """
 .decision{border-left:.5rem solid #556070;background:#f4f6f8;padding:1.1rem 1.4rem}
 .good{border-color:#1a7f4b;background:#f0f8f3}.bad{border-color:#b3261e;background:#fcf3f2}
@@ -62,24 +67,26 @@ def page(outcome: Mapping[str, Any], evidence: Evidence | None = None, purpose: 
         purpose: what the pipeline is for, in its own words.
     """
     found = evidence or Evidence()
-    drawn = plots(found)
-    verdict = outcome["verdict"]
+    drawn, verdict = plots(found), outcome["verdict"]
     parts = [
         _head(outcome, purpose),
-        _figures(outcome),
+        judged.figures_row(outcome, found.catalogue),
         _failures(outcome),
-        _section("Checks", _checks(verdict, found)),
-        _section("How good it is", _plots(plot for plot in drawn if plot.name != "slices")),
-        _section("Slices", _slices(found, [plot for plot in drawn if plot.name == "slices"])),
-        _section("Money", _costs(outcome["metrics"], verdict)),
-        _section("Data", _validations(outcome["validations"]) + _windows(outcome)),
+        _section("Checks", judged.checks(verdict, found)),
+        _section("How good it is", judged.figure(plot for plot in drawn if not plot.name.startswith(_ELSEWHERE))),
+        _section("What a few users would be shown", judged.shown(found)),
+        _section("Slices", judged.slices(found, [plot for plot in drawn if plot.name.startswith("slices")])),
+        _section("Candidates", judged.candidates(found, [plot for plot in drawn if plot.name == "candidates"])),
+        _section("Money", judged.money(outcome["metrics"], verdict)),
+        _section("Data", _validations(outcome["validations"]) + judged.grid(grids.windows(outcome))),
         _section("Lineage", _lineage(outcome)),
         _section("Steps", _steps(outcome)),
         _section("Details", _details(outcome, found)),
-        _section("Terms", _terms() if verdict else ""),
+        _section("Terms", _terms(outcome, found)),
         _foot(outcome),
     ]
-    return document(f"{decided(outcome).word} · {outcome['pipeline']} · {outcome['run_id']}", parts, STYLE)
+    named = f"{decided(outcome).word} · {outcome['pipeline']} · {outcome['run_id']}"
+    return document(named, parts, STYLE + judged.STYLE)
 
 
 def written(outcome: Mapping[str, Any], folder: str, about: str = "") -> dict[str, str]:
@@ -120,44 +127,6 @@ def _head(outcome: Mapping[str, Any], purpose: str) -> str:
     )
 
 
-def _figures(outcome: Mapping[str, Any]) -> str:
-    """The numbers that matter most, in a row."""
-    shown = [
-        f"<li><b>{escape(value)}</b><span>{escape(name)}</span><small>{escape(beside)}</small></li>"
-        for value, name, beside in figures(outcome)
-    ]
-    return f'<ul class="figures" aria-label="Key figures">{"".join(shown)}</ul>' if shown else ""
-
-
-_KEY = ("average_precision", "recall_at_", "card_precision_at_", "cost_saved_share", "rows")
-
-
-def figures(outcome: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Value, name and what to compare it with, of the few numbers to know."""
-    metrics = outcome["metrics"]
-    known = [name for start in _KEY for name in metrics if name.startswith(start)]
-    chosen = known if "average_precision" in metrics else list(metrics)[:5]
-    found = [(quantity(name, metrics[name]), metric(name), _beside(name, outcome)) for name in chosen]
-    if not found:
-        for facts in outcome["validations"][:2]:
-            aside = f"{facts['quarantined']:,} set aside ({facts['share']:.2%})"
-            found.append((number(facts["rows"]), f"rows of {facts['subject']}", aside))
-    return found
-
-
-def _beside(name: str, outcome: Mapping[str, Any]) -> str:
-    metrics = outcome["metrics"]
-    champion = ((outcome["verdict"] or {}).get("champion") or {}).get("metrics") or {}
-    said = [f"champion {quantity(name, champion[name])}"] if name in champion and name != "rows" else []
-    if name == "average_precision" and "base_rate" in metrics:
-        said.append(f"by guessing {metrics['base_rate']:.2g}")
-    if name == "cost_saved_share" and "cost_of_doing_nothing" in metrics:
-        said.append(f"{number(metrics['cost'])} instead of {number(metrics['cost_of_doing_nothing'])}")
-    if name == "rows" and "positives" in metrics:
-        said.append(f"{number(metrics['positives'])} of them positive")
-    return " · ".join(said)
-
-
 def _failures(outcome: Mapping[str, Any]) -> str:
     errors = [(step["name"], step["error"], step.get("log")) for step in outcome["steps"] if step.get("error")]
     if outcome["error"]:
@@ -168,75 +137,6 @@ def _failures(outcome: Mapping[str, Any]) -> str:
         for name, error, log in errors
     ]
     return _section("What went wrong", "".join(shown))
-
-
-# --- the judgement ------------------------------------------------------------------------------------------------
-
-
-def _checks(verdict: Mapping[str, Any] | None, evidence: Evidence) -> str:
-    """What was asked of the candidate; slices that did not fail have a table of their own."""
-    if verdict is None:
-        return ""
-    rows = [
-        [
-            first(capital(metric(str(check["name"])))),
-            cell(measured(check), right=True),
-            cell(demanded(check), right=True),
-            f"<td>{badge(check['outcome'])}</td>",
-            cell(check.get("why") or ""),
-        ]
-        for check in verdict["checks"]
-        if check.get("group") != "slices" or check["outcome"] == "fail" or not evidence.slices
-    ]
-    return table(("check", "found", "asked", "outcome", "why"), rows, "A candidate is released only if all pass.")
-
-
-def _plots(drawn: Iterable[Plot]) -> str:
-    shown = [
-        f'<figure class="{plot.name}"><figcaption><b>{escape(plot.title)}</b> '
-        f"<span>{escape(plot.hint)}</span></figcaption>{svg(plot)}</figure>"
-        for plot in drawn
-    ]
-    return f'<div class="plots">{"".join(shown)}</div>' if shown else ""
-
-
-def _slices(evidence: Evidence, drawn: Iterable[Plot]) -> str:
-    if not evidence.slices:
-        return ""
-    against = any(one.champion is not None for one in evidence.slices)
-    rows = [
-        [
-            first(one.name),
-            cell(number(one.rows), right=True),
-            cell(number(one.positives), right=True),
-            cell(quantity("average_precision", one.candidate), right=True),
-            *([cell(quantity("average_precision", one.champion), right=True)] if against else []),
-            cell(None if one.difference is None else signed(one.difference), right=True),
-            cell(interval(one), right=True),
-            f"<td>{badge(one.outcome or '–')}</td>",
-        ]
-        for one in evidence.slices
-    ]
-    models = ("candidate", "champion") if against else ("candidate",)
-    head = ("slice", "rows", "positives", *models, "difference", "interval", "outcome")
-    said = f"Average precision in parts of the rows, and its difference to the {'champion' if against else 'base rate'}"
-    return _plots(drawn) + table(head, rows, said)
-
-
-def _costs(metrics: Mapping[str, Any], verdict: Mapping[str, Any] | None) -> str:
-    champion = ((verdict or {}).get("champion") or {}).get("metrics") or {}
-    names = [name for name in ("cost_of_doing_nothing", "cost", "cost_saved_share", "alerts") if name in metrics]
-    rows = [
-        [
-            first(capital(metric(name))),
-            cell(quantity(name, metrics[name]), right=True),
-            *([cell(quantity(name, champion.get(name)), right=True)] if champion else []),
-        ]
-        for name in names
-    ]
-    head = ("what", "candidate", "champion")[: 3 if champion else 2]
-    said = "What fraud and its reviews cost over the test days, at the cheapest threshold, in the unit of the amounts"
-    return table(head, rows, said) if rows else ""
 
 
 # --- the data -----------------------------------------------------------------------------------------------------
@@ -273,21 +173,6 @@ def validated(facts: Mapping[str, Any]) -> str:
     return f"{facts['outcome']}: {counts}; {aside}"
 
 
-def _windows(outcome: Mapping[str, Any]) -> str:
-    rows = [
-        [
-            first(capital(window.name)),
-            cell(number(window.rows), right=True),
-            cell(number(window.positives), right=True),
-            cell(window.first),
-            cell(window.last),
-        ]
-        for window in windows(outcome)
-    ]
-    head = ("window", "rows", "positives", "first day", "last day")
-    return table(head, rows, "What was learnt from, and what was judged on (UTC)") if rows else ""
-
-
 def _lineage(outcome: Mapping[str, Any]) -> str:
     shown = [
         f"<li><b>{escape(link.name)}</b> {escape(link.said)}"
@@ -305,7 +190,7 @@ def _steps(outcome: Mapping[str, Any]) -> str:
     longest = max((step["seconds"] or 0.0 for step in steps), default=0.0)
     rows = [
         [
-            first(step["name"] + (f"[{step['map_key']}]" if "map_key" in step else "")),
+            first(title(step)),
             f"<td>{badge(step['state'])}</td>",
             cell(number(step["seconds"] if step["attempts"] else None), right=True),
             f'<td class="time">{_bar(step["seconds"], longest)}</td>',
@@ -336,7 +221,7 @@ def _details(outcome: Mapping[str, Any], evidence: Evidence) -> str:
     named = {metric(name): quantity(name, value) for name, value in outcome["metrics"].items()}
     return (
         _folded("Metrics", named, ("metric", "value"))
-        + _days(evidence.days)
+        + _days(evidence)
         + _folded("Parameters", {"as_of": outcome["as_of"], **outcome["parameters"]}, ("parameter", "value"))
         + _folded("Made of", outcome["tags"], ("what", "version"))
     )
@@ -349,25 +234,19 @@ def _folded(title: str, values: Mapping[str, Any], head: Sequence[str]) -> str:
     return f"<details><summary>{title}</summary>{table(head, rows, title)}</details>"
 
 
-def _days(days: Sequence[Day]) -> str:
-    if not days:
+def _days(evidence: Evidence) -> str:
+    listed = judged.grid(grids.days(evidence))
+    return f"<details><summary>Days</summary>{listed}</details>" if listed else ""
+
+
+def _terms(outcome: Mapping[str, Any], evidence: Evidence) -> str:
+    """What the terms mean that a page with a judgement speaks of."""
+    verdict = outcome["verdict"]
+    if not verdict:
         return ""
-    rows = [
-        [
-            first(day(one.day)),
-            cell(number(one.rows), right=True),
-            cell(number(one.positives), right=True),
-            cell(None if one.card_precision is None else percent(one.card_precision), right=True),
-        ]
-        for one in days
-    ]
-    listed = table(("day", "rows", "positives", "card precision"), rows, "The last days that were judged")
-    return f"<details><summary>Days</summary>{listed}</details>"
-
-
-def _terms() -> str:
-    listed = "".join(f"<div><dt>{escape(term)}</dt><dd>{escape(said)}</dd></div>" for term, said in GLOSSARY.items())
-    return f'<dl class="terms">{listed}</dl>'
+    names = {*outcome["metrics"], *evidence.names, *(str(check["name"]) for check in verdict["checks"])}
+    told = [f"<div><dt>{escape(term)}</dt><dd>{escape(said)}</dd></div>" for term, said in terms(names).items()]
+    return f'<dl class="terms">{"".join(told)}</dl>'
 
 
 def _foot(outcome: Mapping[str, Any]) -> str:

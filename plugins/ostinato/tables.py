@@ -115,15 +115,22 @@ class Dataset(Artifact):
 
     @classmethod
     def save(
-        cls, connection: duckdb.DuckDBPyConnection, query: str, name: str = "data", *, time: str | None = None
+        cls,
+        connection: duckdb.DuckDBPyConnection,
+        query: str,
+        name: str = "data",
+        *,
+        time: str | None = None,
+        place: str | None = None,
     ) -> Dataset:
         """Write the rows of `query` as this step's output `name`, whole or not at all.
 
         Args:
             time: the event-time column; its range becomes a fact.
+            place: the path or URL of a Parquet file to write instead, for tables that outlive the run.
         """
         context = current()
-        place = f"{context.folder}/{name}.parquet"
+        place = place or f"{context.folder}/{name}.parquet"
         with whole(place, context.workspace.scratch()) as part:
             connection.execute(f"COPY ({query}) TO {literal(str(part))} (FORMAT parquet, COMPRESSION lz4)")
             measured = _measure(connection, parquet_sql(connection, [str(part)], partitions=False), time)

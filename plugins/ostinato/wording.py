@@ -5,55 +5,105 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from .markup import finite, number
+from .markup import finite, number, printable
 
 _NAMES = {
     "alerts": "alerts at that cost",
     "champion": "against the champion",
-    "latency_ms": "milliseconds to score a row",
-    "roc_auc": "ROC AUC",
-    "size_mb": "megabytes of files",
+    "cold_items_share": "interactions with cold items",
+    "cold_users_share": "cold users",
     "cost_of_doing_nothing": "cost of doing nothing",
     "cost_saved_share": "share of the cost saved",
+    "coverage": "coverage of the catalogue",
+    "interactions": "interactions judged",
+    "latency_ms": "milliseconds for one answer",
+    "novelty": "novelty in bits",
+    "roc_auc": "ROC AUC",
     "rows": "rows judged",
+    "size_mb": "megabytes of files",
+    "users": "users judged",
 }
-_RECALL, _CARDS = re.compile(r"recall_at_fpr_(\d[\d.e-]*)"), re.compile(r"card_precision_at_(\d+)")
+_RECALL = re.compile(r"recall_at_fpr_(\d+(?:\.\d+)?(?:e-?\d+)?)")
+_CARDS = re.compile(r"card_precision_at_(\d{1,9})")
+_AT_K = re.compile(r"(popularity_)?(ndcg|recall|precision|map)_at_(\d+)")
+_LISTS = {"ndcg": "nDCG", "map": "MAP"}  # measures of a list of k, where small letters will not do
 _AT_MOST = ("alerts", "calibration_error", "cost", "latency_ms", "size_mb")
-_SHARES = re.compile(rf"base_rate|{_RECALL.pattern}|{_CARDS.pattern}|.*_share")
+_SHARES = re.compile(rf"base_rate|coverage|{_RECALL.pattern}|{_CARDS.pattern}|.*_share")
 
-GLOSSARY = {
-    "Alert": "a row the model flags, to be looked at by a person",
-    "Average precision": "how many of the alerts are right, averaged over all thresholds: 1 is perfect, and guessing "
-    "reaches the base rate",
-    "Base rate": "the share of rows that are positive",
-    "Calibration": "whether of the rows given a probability of 20% about one in five is positive",
-    "Candidate": "the model trained in this run",
-    "Card precision": "of the cards that can be reviewed on a day, the most suspicious first, the share that was "
-    "compromised",
-    "Champion": "the version in place before this run, scored again on the same rows",
-    "Digest": "a fingerprint of content: the same content gives the same digest",
-    "Interval": "the range that chance alone explains, found by drawing the rows again many times (bootstrap)",
-    "Ledger": "the list of all promotions; entries are added, never changed",
-    "Margin": "by how much the candidate may be worse than the champion and still count as not worse",
-    "Not enough data": "the check could not be answered from these rows, which never counts as passed",
-    "Positive": "a row that is what the model looks for, such as a fraud",
-    "Precision": "the share of alerts that are right",
-    "Quarantine": "rows set aside before training because they break a rule",
-    "Recall": "the share of the positives that are found",
-    "ROC AUC": "the chance that a positive is ranked above another row",
-    "Slice": "a part of the rows, such as one channel, judged by itself",
-}
+
+class Yardstick(NamedTuple):
+    """By what a verdict judges: its first metric, that of a model without skill, and what is counted."""
+
+    metric: str = "average_precision"
+    baseline: str = "base_rate"
+    units: str = "rows"
+
+    @classmethod
+    def of(cls, verdict: Mapping[str, Any] | None) -> Yardstick:
+        """That of a verdict's facts; a verdict that does not say judges rows by average precision."""
+        told = {name: (verdict or {}).get(name) for name in cls._fields}
+        return cls(**{name: printable(value) for name, value in told.items() if value and isinstance(value, str)})
+
+    @property
+    def said(self) -> str:
+        """The metric in words: "average precision"."""
+        return metric(self.metric)
+
+    @property
+    def against(self) -> str:
+        """What is reached without skill, in words: "the base rate"."""
+        return _without_skill(self.baseline)[0]
+
+    @property
+    def rival(self) -> str:
+        """The same as a name beside candidate and champion: "base rate"."""
+        return self.against.removeprefix("the ")
+
+    @property
+    def beside(self) -> str:
+        """The same beside a number of the candidate's: "by guessing"."""
+        return _without_skill(self.baseline)[1]
+
+    @property
+    def unskilled(self) -> str:
+        """What one does who has no model: "guessing"."""
+        return _without_skill(self.baseline)[2]
+
+    @property
+    def events(self) -> str:
+        """What the table that was judged on has a row of, in words."""
+        return _EVENTS.get(self.units, "rows")
+
+
+_EVENTS = {"users": "interactions"}
+
+
+def _without_skill(baseline: str) -> tuple[str, str, str]:
+    if baseline == "base_rate":
+        return "the base rate", "by guessing", "guessing"
+    if baseline.startswith("popularity"):
+        return "popularity", "popularity", "showing everybody what is most popular"
+    return metric(baseline), metric(baseline), metric(baseline)
 
 
 def metric(name: str) -> str:
-    """A number's name in words: `card_precision_at_100` is "card precision at 100 a day"."""
+    """A number's name in words: `card_precision_at_100` is "card precision at 100 a day", `ndcg_at_10` "nDCG@10"."""
     if found := _RECALL.fullmatch(name):
         return f"recall at {float(found[1]) * 100:g}% false alarms"
     if found := _CARDS.fullmatch(name):
         return f"card precision at {int(found[1]):,} a day"
+    if found := _AT_K.fullmatch(name):
+        whose = "popularity's " if found[1] else ""
+        return f"{whose}{_LISTS.get(found[2], found[2])}@{found[3]}"
     return _NAMES.get(name, name.replace("_", " "))
+
+
+def named(check: Mapping[str, Any]) -> str:
+    """A check's name in words; a comparison says in what, where the check does."""
+    said = metric(str(check["name"]))
+    return f"{metric(str(check['metric']))} {said}" if check["name"] == "champion" and check.get("metric") else said
 
 
 def quantity(name: str, value: Any) -> str:
@@ -63,6 +113,8 @@ def quantity(name: str, value: Any) -> str:
         return number(value)
     if _SHARES.fullmatch(name):
         return percent(found)
+    if _AT_K.fullmatch(name) and (abs(found) >= 0.001 or not found):
+        return f"{found:.3f}"  # they stand in columns
     return f"{found:.3g}" if abs(found) < 1 else number(value)
 
 
@@ -105,8 +157,8 @@ def percent(share: float) -> str:
 
 
 def capital(text: str) -> str:
-    """A text that begins with a capital."""
-    return text[:1].upper() + text[1:]
+    """A text that begins with a capital, unless it is a name like nDCG."""
+    return text if text[1:2].isupper() else text[:1].upper() + text[1:]
 
 
 def day(moment: str) -> str:

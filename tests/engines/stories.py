@@ -36,6 +36,12 @@ def square(value: int, plus: int = 0) -> int:
 
 
 @step
+def length(name: str | float | bool) -> int:
+    """How long a name is as text."""
+    return len(str(name))
+
+
+@step
 def total(values: list[int]) -> int:
     """Add up."""
     return sum(values)
@@ -272,6 +278,16 @@ def fan_out_of_literals() -> None:
     total(each(square, over=[1, 2, 3]))
 
 
+NAMES = ["ease", "item_knn", "../a/b", "{{ 1/0 }} <b>", "5", 0.5, True, "", " a", "two\nlines", "x" * 10_000]
+LABELS = ["ease", "item_knn", "../a/b", "{{ 1/0 }} <b>", "5", "0.5", "true", *("7", "8", "9", "10")]
+
+
+@pipeline
+def fan_out_of_names() -> None:
+    """Over what people would call the items: short ones name them, the others are numbered."""
+    total(each(length, over=NAMES))
+
+
 @pipeline
 def fan_out_of_tables() -> None:
     """References in a collected list."""
@@ -355,6 +371,7 @@ class Story:
     results: dict[str, Any] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
     answer: dict[str, Any] | None = None  # what a person says who is asked
+    labels: list[str] = field(default_factory=list)  # what people call the items of its mapped step, in order
 
     def __str__(self) -> str:
         said = [] if self.answer is None else [self.answer["why"]]
@@ -378,6 +395,11 @@ def states_of(result: dict[str, Any]) -> dict[str, str]:
 def output_of(result: dict[str, Any], name: str) -> Any:
     """What a step of an outcome left."""
     return next(one["outputs"] for one in result["steps"] if one["name"] == name)
+
+
+def labels_of(result: dict[str, Any]) -> list[str]:
+    """What people call the items of an outcome's mapped steps."""
+    return [one["label"] for one in result["steps"] if "label" in one]
 
 
 def content_of(value: Any) -> Any:
@@ -439,6 +461,7 @@ STORIES = [
         results={"total": 0, "collect_square": []},
     ),
     Story(fan_out_of_literals, _all("square collect_square total"), results={"total": 14}),
+    Story(fan_out_of_names, _all("length collect_length total"), results={"total": 10_050}, labels=LABELS),
     Story(fan_out_of_tables, _all("table collect_table rows_of collect_rows_of total"), results={"total": 6}),
     Story(
         failing_item,

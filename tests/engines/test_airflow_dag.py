@@ -31,17 +31,19 @@ from ostinato import Promotion, each, either, otherwise, parameters, pipeline, s
 from ostinato.engines import airflow_dag
 from ostinato.engines.airflow_dag import on_file, to_dag
 from ostinato.engines.airflow_joints import CollectOperator, GateOperator, JoinOperator
-from ostinato.engines.airflow_operators import AskOperator, StepOperator
+from ostinato.engines.airflow_operators import NAMED_BY_ITEM, AskOperator, StepOperator
 from ostinato.errors import ParameterError, PipelineError, UsageError
 from ostinato.graph import Graph, Pipeline
 from ostinato.pipelines.data_validation import data_validation
 from ostinato.pipelines.fraud_detection import fraud_detection
+from ostinato.pipelines.recommendation_retraining import recommendation_retraining
 
 pytestmark = pytest.mark.airflow
 
 ROOT = Path(__file__).parents[2]
 DONE = ("success", "failed", "upstream_failed", "skipped")
-PIPELINES = [*{story.pipeline.name: story.pipeline for story in stories.STORIES}.values(), fraud_detection]
+READY_MADE = [fraud_detection, recommendation_retraining]
+PIPELINES = [*{story.pipeline.name: story.pipeline for story in stories.STORIES}.values(), *READY_MADE]
 
 # --- shapes ---------------------------------------------------------------------------------------------------------
 
@@ -62,6 +64,7 @@ SHAPES = {
     "fan_out": "numbers; square < numbers; collect_square < numbers square; total < collect_square; "
     "report < square total",
     "fan_out_of_literals": "square; collect_square < square; total < collect_square; report < square total",
+    "fan_out_of_names": "length; collect_length < length; total < collect_length; report < length total",
     "fan_out_of_tables": "table; collect_table < table; rows_of < collect_table; "
     "collect_rows_of < collect_table rows_of; total < collect_rows_of; report < table rows_of total",
     "failing_item": "numbers; refuse_two < numbers; collect_refuse_two < numbers refuse_two; "
@@ -84,6 +87,17 @@ SHAPES = {
     "when_approve_granted < approve; promote < register evaluate approve when_approve_granted; "
     "when_promote_promoted < promote; deploy < register promote when_promote_promoted; "
     "report < deploy register when_approve_granted",
+    "recommendation_retraining": "load; validate < load; interactions < validate; split_interactions < interactions; "
+    "items_of_search_recommender; search_recommender < items_of_search_recommender split_interactions; "
+    "collect_search_recommender < items_of_search_recommender search_recommender; "
+    "train_recommender < collect_search_recommender split_interactions; "
+    "judge_recommender < split_interactions train_recommender; when_judge_recommender_passed < judge_recommender; "
+    "register < train_recommender judge_recommender validate when_judge_recommender_passed; "
+    "approve < judge_recommender when_judge_recommender_passed; when_approve_granted < approve; "
+    "promote < register judge_recommender approve when_approve_granted; when_promote_promoted < promote; "
+    "deploy < register promote when_promote_promoted; recommend < register interactions when_promote_promoted; "
+    "report < collect_search_recommender deploy items_of_search_recommender recommend register search_recommender "
+    "split_interactions when_approve_granted",
 }
 
 
@@ -445,6 +459,18 @@ def test_how_a_step_is_scheduled_reaches_its_task() -> None:
     assert mapped.is_mapped
     assert (mapped.pool, mapped.retries) == ("gpu", 3)
     assert mapped.partial_kwargs["execution_timeout"] == timedelta(minutes=90)
+    assert mapped.partial_kwargs["map_index_template"] == NAMED_BY_ITEM
+
+
+def test_a_step_may_say_itself_how_its_items_are_named() -> None:
+    """As it may of all else that Airflow alone knows."""
+
+    @pipeline
+    def named() -> None:
+        each(stories.number.with_options(airflow={"map_index_template": "number {{ ti.map_index }}"}), over=[1, 2])
+
+    mapped = to_dag(named).get_task("number")
+    assert mapped.partial_kwargs["map_index_template"] == "number {{ ti.map_index }}"
 
 
 def test_a_pipeline_that_releases_runs_once_at_a_time() -> None:

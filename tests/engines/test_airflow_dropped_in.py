@@ -39,11 +39,11 @@ def dropped_in(tmp_path: Path) -> dict[str, str]:
     environment = {**kept, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     done = subprocess.run(
-        ["sh", "-eu", "-c", SHELL[6]], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        ["sh", "-eu", "-c", SHELL[7]], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAIL" not in done.stdout
-    assert "2 DAGs" in done.stdout or done.stdout.count("1 DAG") == 2, done.stdout
+    assert "3 DAGs" in done.stdout or done.stdout.count("1 DAG") == 3, done.stdout
     return environment
 
 
@@ -58,5 +58,5 @@ def test_the_folders_load_without_an_error_and_touch_nothing_of_airflows(dropped
     names, errors, import_errors, dags, untouched, heavy = json.loads(done.stdout.strip().splitlines()[-1])
     assert names.count("ostinato") == 1
     assert (errors, import_errors, heavy) == ({}, {}, [])
-    assert dags == ["data_validation", "fraud_detection"]
+    assert dags == ["data_validation", "fraud_detection", "recommendation_retraining"]
     assert untouched is True

@@ -44,6 +44,7 @@ from ostinato.engines import airflow_steps
 from ostinato.engines.airflow_dag import to_dag
 from ostinato.engines.airflow_joints import CollectOperator, GateOperator, JoinOperator, SpreadOperator
 from ostinato.engines.airflow_operators import (
+    NAMED_BY_ITEM,
     PART,
     AskOperator,
     StepOperator,
@@ -306,6 +307,20 @@ def test_an_item_without_a_result_still_counts() -> None:
 def test_an_item_is_named_by_its_place(index: int | None, item: str) -> None:
     """A task that is not mapped has none."""
     assert item_of(SimpleNamespace(map_index=index)) == item
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize(
+    ("item", "name"),
+    [("ease", "ease"), (5, "5"), ("5", "5"), (True, "true"), ("None", "None"), ("{{ 1/0 }}", "{{ 1/0 }}"),
+     ("it's", "it's"), (None, "7"), ("", "7"), ("x" * 61, "7"), ({"a": 1}, "7")],
+)  # fmt: skip
+def test_airflow_names_an_instance_by_its_item(item: Any, name: str, native: bool) -> None:
+    """Or by its place; as text, whatever templates are otherwise made into in that DAG."""
+    with DAG("d", schedule=None, render_template_as_native_obj=native) as dag:
+        task = StepOperator(task_id="anything", function=anything.path, inputs={}, item=item, item_name="value")
+    template = dag.get_template_env().from_string(NAMED_BY_ITEM)
+    assert template.render(task=task, ti=Ti("anything", map_index=7)) == name
 
 
 def test_a_task_logs_what_its_step_says_and_every_tenth() -> None:
@@ -689,6 +704,7 @@ def test_an_operator_is_mapped_over_one_argument() -> None:
     assert (mapped.is_mapped, mapped.pool) == (True, "gpu")
     assert (mapped.partial_kwargs["item_name"], mapped.partial_kwargs["inputs"]["data"][PART]) == ("seed", [0])
     assert mapped.partial_kwargs["function"] == train.path
+    assert mapped.partial_kwargs["map_index_template"] == NAMED_BY_ITEM
     assert mapped.upstream_task_ids == dag.get_task("u").upstream_task_ids == {"first"}
     with pytest.raises(UsageError, match="Map one argument"):
         operator_of(anything).partial(task_id="x").expand(value=[1], other=[2])

@@ -22,13 +22,15 @@ pytest.importorskip("airflow", reason="Airflow is not installed here; its tests 
 
 from engines.airflow_server import Refused, airflow_server
 from engines.browser import browser
-from engines.stories import STORIES, Story, content_of, digests, output_of, states_of
+from engines.fresh_interactions import CANDIDATES, write_fresh
+from engines.stories import STORIES, Story, content_of, digests, labels_of, output_of, states_of
 from integrations.mlflow_store import put_store
 from integrations.slack_server import Slack, slack_server
 from ostinato.engines.airflow_run import record_id
 from ostinato.engines.local_run import run as run_here
 from ostinato.outcome import outcome
 from ostinato.pipelines.fraud_detection import fraud_detection
+from ostinato.pipelines.recommendation_retraining import recommendation_retraining
 from ostinato.records import Records
 from ostinato.runner import records_of
 from ostinato.samples.transactions import write
@@ -52,6 +54,7 @@ class Here:
     server: Server
     home: Path
     sample: Path
+    taken: Path
     slack: Slack
     flag: Path
 
@@ -98,6 +101,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
     home.mkdir()
     put_store(home)
     write(sample, rows=20_000, seed=7)
+    taken, ready = write_fresh(folder / "taken.parquet"), folder / "taken.ready"
     shutil.copytree(ROOT / "dags", dags)
     for file in (ROOT / "tests" / "engines" / "airflow_dags").glob("*.py"):
         shutil.copy(file, dags)
@@ -106,6 +110,8 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
             "OSTINATO_HOME": str(home),
             "OSTINATO_ALERTS": "slack:#ml-ops",
             "OSTINATO_FRAUD_DETECTION_SOURCE": str(sample),
+            "OSTINATO_RECOMMENDATION_RETRAINING_SOURCE": str(taken),
+            "OSTINATO_RECOMMENDATION_RETRAINING_SCHEDULE": ready.as_uri(),
             "OSTINATO_PYTHON_ML": str(ML if ML.exists() else sys.executable),
             "AIRFLOW_CONN_SLACK_DEFAULT": json.dumps(
                 {"conn_type": "slack", "password": "xoxb-tiefgeheim", "extra": {"base_url": slack.url}}
@@ -115,7 +121,10 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
             "PYTHONPATH": str(ROOT / "tests"),
         }
         with airflow_server(folder, dags=dags, plugins=ROOT / "plugins", environment=environment) as server:
-            yield Here(server, home, sample, slack, folder / "flag")
+            server.wait_for_dag("recommendation_retraining")
+            server.unpause("recommendation_retraining")
+            ready.touch()  # now: Airflow looks once a minute
+            yield Here(server, home, sample, taken, slack, folder / "flag")
     records_of(str(home)).close()
 
 
@@ -153,6 +162,15 @@ def test_a_story_ends_in_airflow_as_it_does_here(here: Here, told: dict[int, str
     shown = here.server.states(story.pipeline.name, told[STORIES.index(story)])
     ours = {"success": "succeeded", "upstream_failed": "pending"}
     assert {name: ours.get(shown[name], shown[name]) for name in states_of(found)} == states_of(found)
+
+
+def test_airflows_pages_name_the_items_of_a_fan_out(here: Here, told: dict[int, str]) -> None:
+    """By what they are where that is short, by their place where it is not."""
+    number = next(number for number, story in enumerate(STORIES) if story.labels)
+    name, labels = STORIES[number].pipeline.name, STORIES[number].labels
+    assert labels_of(here.ended(name, told[number])) == labels
+    items = [task for task in here.server.tasks(name, told[number]) if task["map_index"] >= 0]
+    assert [task["rendered_map_index"] for task in sorted(items, key=lambda task: task["map_index"])] == labels
 
 
 def test_a_failed_run_opens_one_incident_and_no_other_run_any(here: Here, told: dict[int, str]) -> None:
@@ -223,6 +241,32 @@ def test_new_data_starts_a_run_that_stands_for_the_day(here: Here) -> None:
     found = here.arrived("arrived")
     assert output_of(found, "moment") == f"{datetime.now(UTC):%Y-%m-%d}T00:00:00+00:00"
     assert not here.flag.exists()
+
+
+@pytest.fixture(scope="module")
+def retrained(here: Here) -> dict[str, Any]:
+    """A run of the recommender that new interactions have started."""
+    return here.arrived("recommendation_retraining")
+
+
+def test_new_interactions_retrain_the_recommender_as_they_do_here(here: Here, retrained: dict[str, Any]) -> None:
+    """The same searches, model, verdict, champion and lists."""
+    put_store(Path(os.environ["OSTINATO_HOME"]))
+    expected = run_here(recommendation_retraining, source=str(here.taken), as_of=retrained["as_of"])
+    run_id = here.records.run(retrained["run_id"]).tags["dag_run_id"]
+    assert expected["state"] == retrained["state"] == "succeeded", here.logs("recommendation_retraining", run_id)
+    assert retrained["promotion"]["promoted"] is True
+    assert states_of(retrained) == states_of(expected)
+    assert digests(retrained) == digests(expected)
+    assert retrained["metrics"] == expected["metrics"]
+
+
+def test_airflow_names_the_searches_by_their_candidates(here: Here, retrained: dict[str, Any]) -> None:
+    """In the grid a task of the fan-out is called after what it searches for."""
+    run_id = here.records.run(retrained["run_id"]).tags["dag_run_id"]
+    items = [task for task in here.server.tasks("recommendation_retraining", run_id) if task["map_index"] >= 0]
+    assert {task["task_id"] for task in items} == {"search_recommender"}
+    assert [one["rendered_map_index"] for one in sorted(items, key=lambda one: one["map_index"])] == CANDIDATES
 
 
 def test_a_backfill_promotes_nothing_and_says_so(here: Here) -> None:

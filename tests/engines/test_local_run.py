@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from engines import stories
-from engines.stories import STORIES, Story, output_of, states_of
+from engines.stories import STORIES, Story, labels_of, output_of, states_of
 from ostinato import each, pipeline, step, when
 from ostinato.engines.local_run import bury, resume, run
 from ostinato.errors import ParameterError, PipelineError, UnknownName, UsageError
@@ -41,6 +41,16 @@ def test_a_story_ends_as_it_must(story: Story) -> None:
         assert output_of(result, name) == expected
     for name, expected in story.attempts.items():
         assert next(one["attempts"] for one in result["steps"] if one["name"] == name) == expected
+    if story.labels:
+        assert labels_of(result) == story.labels
+
+
+def test_whoever_listens_hears_of_items_by_place_and_by_name() -> None:
+    """The place tells them apart, the name tells people which it is."""
+    heard: list[dict[str, Any]] = []
+    run(stories.fan_out_of_names, listener=heard.append)
+    of_items = {(one["map_key"], one["label"]) for one in heard if one["event"] == "step" and one["map_key"]}
+    assert of_items == {(str(place), label) for place, label in enumerate(stories.LABELS)}
 
 
 def test_the_same_run_twice_gives_the_same_digests() -> None:

@@ -18,11 +18,14 @@ import pytest
 pytest.importorskip("prefect", reason="Prefect is not installed here; its tests run in .venv-prefect")
 
 from engines.browser import browser
+from engines.fresh_interactions import CANDIDATES, write_fresh
 from engines.prefect_server import Refused, prefect_server
-from engines.stories import output_of, states_of
+from engines.stories import digests, output_of, states_of
 from integrations.mlflow_store import put_store
+from ostinato.engines.local_run import run as run_here
 from ostinato.engines.prefect_run import record_id
 from ostinato.outcome import outcome
+from ostinato.pipelines.recommendation_retraining import recommendation_retraining
 from ostinato.records import Records
 from ostinato.runner import records_of
 from ostinato.samples.transactions import write
@@ -186,6 +189,23 @@ def test_new_data_starts_a_run_with_typed_parameters_that_promotes_and_says_so(h
     shown = {one["key"]: one for one in here.server.artifacts(run_id)}
     assert "data:image/png;base64," in shown["fraud-detection-report"]["data"]
     assert "average precision" in shown["fraud-detection-evaluate"]["data"]
+
+
+def test_new_interactions_retrain_the_recommender_as_they_do_here(here: Here, home: Path) -> None:
+    """The same searches, model, verdict, champion and lists; the searches' task runs bear their candidates' names."""
+    name, taken = "recommendation_retraining/production", write_fresh(here.folder / "taken.parquet")
+    here.server.emit("dataset.updated", "dataset.interactions", {"source": str(taken)})
+    here.until(lambda: here.flow_runs(name), "no run")
+    (run_id,) = here.flow_runs(name)
+    found = here.ended("recommendation_retraining", run_id)
+    assert found["state"] == "succeeded", here.server.logs(run_id)
+    assert found["promotion"]["promoted"] is True
+    put_store(home)
+    expected = run_here(recommendation_retraining, source=str(taken), as_of=found["as_of"])
+    assert states_of(found) == states_of(expected)
+    assert digests(found) == digests(expected)
+    assert found["metrics"] == expected["metrics"]
+    assert {f"search_recommender[{one}]" for one in CANDIDATES} <= {one["name"] for one in here.server.tasks(run_id)}
 
 
 def test_an_event_with_a_malformed_payload_is_an_incident(here: Here) -> None:

@@ -44,6 +44,7 @@ from ostinato.engines.worker import Pool, side_by_side
 from ostinato.errors import DataError, ParameterError, StepLost, Unavailable, UsageError
 from ostinato.graph import Pipeline
 from ostinato.pipelines.fraud_detection import fraud_detection
+from ostinato.pipelines.recommendation_retraining import recommendation_retraining
 
 pytestmark = pytest.mark.prefect
 __all__ = ["ran"]
@@ -181,7 +182,11 @@ def test_the_environment_names_the_source(monkeypatch: pytest.MonkeyPatch) -> No
     assert form(to_flow(formed, source="here"))["properties"]["source"]["default"] == "here"
 
 
-@pytest.mark.parametrize("made", [formed, fraud_detection, mishaps.typed, stories.fan_out], ids=lambda made: made.name)
+@pytest.mark.parametrize(
+    "made",
+    [formed, fraud_detection, recommendation_retraining, mishaps.typed, stories.fan_out],
+    ids=lambda made: made.name,
+)
 def test_no_annotation_that_prefect_reads_is_text(made: Pipeline[...]) -> None:
     """With `from __future__ import annotations` the flow would be built, and every run of it would fail."""
     function = to_flow(made).fn
@@ -296,7 +301,7 @@ def test_a_flow_of_a_loaded_file_runs(flow_file: Path, ran: Player) -> None:
     assert output_of(found.outcome, "note") == "eu 2"
 
 
-@pytest.mark.parametrize("made", [formed, fraud_detection], ids=lambda made: made.name)
+@pytest.mark.parametrize("made", [formed, fraud_detection, recommendation_retraining], ids=lambda made: made.name)
 def test_a_flow_survives_the_pickle(made: Pipeline[...]) -> None:
     """Some of Prefect's task runners and infrastructures send it so."""
     before = to_flow(made)
@@ -421,7 +426,9 @@ def test_how_a_step_is_scheduled_reaches_its_task() -> None:
     assert first.retry_condition_fn is second.retry_condition_fn is may_help
 
 
-@pytest.mark.parametrize("made", [stories.fan_out, stories.branch, fraud_detection], ids=lambda made: made.name)
+@pytest.mark.parametrize(
+    "made", [stories.fan_out, stories.branch, fraud_detection, recommendation_retraining], ids=lambda made: made.name
+)
 def test_no_task_takes_an_earlier_result_for_its_own(made: Pipeline[...]) -> None:
     """Prefect's default would, for the same inputs, once results are persisted."""
     assert {repr(task_of(node).cache_policy) for node in made.graph.nodes} == {repr(NO_CACHE)}

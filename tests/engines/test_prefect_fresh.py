@@ -32,10 +32,10 @@ def test_the_readmes_block_deploys_everything(prefect_api: str, tmp_path: Path) 
     shutil.copy(ROOT / "prefect.yaml", tmp_path)
     environment = {**_of_somebody_new(tmp_path), "PREFECT_API_URL": prefect_api, "DO_NOT_TRACK": "1"}
     done = subprocess.run(
-        ["sh", "-eu", "-c", SHELL[8]], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        ["sh", "-eu", "-c", SHELL[9]], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    for name in ("fraud_detection", "data_validation", "watch"):
+    for name in ("fraud_detection", "recommendation_retraining", "data_validation", "watch"):
         assert f"Deployment '{name}/production' successfully created" in " ".join(done.stdout.split()), done.stdout
 
 
@@ -49,7 +49,7 @@ def test_what_is_deployed_passes_the_check(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAIL" not in done.stdout
     assert len(re.findall(r"flow \w+, \d+ parameters, 1 deployment\b", done.stdout)) == 2
-    assert "prefect.yaml: 3 deployments" in done.stdout
+    assert "prefect.yaml: 4 deployments" in done.stdout
 
 
 def test_the_handbooks_own_flow_can_be_built() -> None:

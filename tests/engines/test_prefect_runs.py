@@ -27,6 +27,7 @@ from ostinato import each, pipeline
 from ostinato.engines.local_run import run as run_here
 from ostinato.engines.prefect_flow import to_flow
 from ostinato.engines.prefect_run import records_here
+from ostinato.outcome import title
 from ostinato.pipelines.fraud_detection import fraud_detection
 from ostinato.runner import records_of
 from ostinato.samples.transactions import write
@@ -141,11 +142,12 @@ def test_prefects_own_page_tells_the_same_story(told: dict[int, Future[Ran]], st
     assert shown.pop("report") == "Completed"
     states: dict[str, list[str]] = {}
     for name, state in shown.items():
-        ending = r"-[0-9a-f]{3}$" if state == "NotReady" else r"\[\d+\]$"  # Prefect names what has begun
+        ending = r"-[0-9a-f]{3}$" if state == "NotReady" else r"\[.+\]$"  # Prefect names what has begun
         states.setdefault(re.sub(ending, "", name), []).append(SHOWN[state])
     assert {name: worst(found) for name, found in states.items()} == story.states
-    items = {f"{one['name']}[{one['map_key']}]" for one in ran.outcome["steps"] if "map_key" in one}
+    items = {title(one) for one in ran.outcome["steps"] if "map_key" in one}
     assert {name for name in shown if "[" in name} == items
+    assert {f"length[{label}]" for label in story.labels} <= items
     assert ran.state.is_completed() == (story.state == "succeeded")
 
 

@@ -111,7 +111,7 @@ def pids_in(place: Path) -> list[int]:
 
 
 def all_gone(pids: list[int]) -> bool:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while any(is_alive(pid) for pid in pids) and time.monotonic() < until:
         time.sleep(0.02)
     return not any(is_alive(pid) for pid in pids)
@@ -276,7 +276,7 @@ def test_a_step_that_is_killed_while_another_thread_waits_for_it_is_lost(
     waiting.start()
     time.sleep(0.2)
     os.killpg(pids[0], signal.SIGKILL)
-    waiting.join(timeout=10)
+    waiting.join(timeout=30)
     assert found == ["The process ended without a word (SIGKILL: out of memory?)."]
     assert all_gone(pids)
 
@@ -358,12 +358,12 @@ def test_no_more_work_at_once_than_there_is_room_for(pool: Pool) -> None:
     def work(number: int) -> None:
         with pool.worker(sys.executable):
             began.append(number)
-            leave.wait(30)
+            leave.wait(60)
 
     threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(3)]
     for thread in threads:
         thread.start()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while len(began) < 2 and time.monotonic() < until:
         time.sleep(0.02)
     time.sleep(0.3)

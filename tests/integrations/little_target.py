@@ -40,7 +40,7 @@ class Serving:
                 served: Any = scoring_server
                 answer = json.loads(served.invocations(request, "application/json", model, schema).response)
                 if digits is not None:
-                    answer = {"predictions": [[round(one, digits) for one in row] for row in answer["predictions"]]}
+                    answer = {"predictions": rounded(answer["predictions"], digits)}
                 self.send_response(200)
                 self.end_headers()
                 self.wfile.write(json.dumps(answer).encode())
@@ -65,6 +65,15 @@ class Serving:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
+
+
+def rounded(answer: Any, digits: int) -> Any:
+    """All numbers of an answer with so many digits behind the point."""
+    if isinstance(answer, dict):
+        return {name: rounded(each, digits) for name, each in answer.items()}
+    if isinstance(answer, list):
+        return [rounded(each, digits) for each in answer]
+    return round(answer, digits) if isinstance(answer, float) else answer
 
 
 class LittleClient(BaseDeploymentClient):  # type: ignore[misc]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -92,7 +91,8 @@ def test_a_logged_model_keeps_rows_of_its_example_and_its_answers_exactly() -> N
     assert len(kept) == 20
     assert (kept.risk.iloc[0], kept.risk.iloc[-1]) == (rows().risk.min(), rows().risk.max())
     assert kept.risk.is_monotonic_increasing
-    assert "smoke.json" in mlflow_models.contents(folder_of(version))
+    assert "smoke.json" in mlflow_models.digests(folder_of(version))
+    assert "tolerance" not in smoke
 
 
 def test_text_whole_numbers_truth_and_what_is_missing_are_kept_as_they_are() -> None:
@@ -155,10 +155,10 @@ def test_a_bundle_is_the_versions_files_and_current_names_it() -> None:
         "already": False,
     }
     assert os.readlink(place() / "current") == "1"
-    assert mlflow_models.contents(place() / "current") == mlflow_models.contents(folder_of(first))
+    assert mlflow_models.digests(place() / "current") == mlflow_models.digests(folder_of(first))
     assert deploy(second)["previous"] == "1"
     assert (os.readlink(place() / "current"), os.readlink(place() / "previous")) == ("2", "1")
-    assert mlflow_models.contents(place() / "current") == mlflow_models.contents(folder_of(second))
+    assert mlflow_models.digests(place() / "current") == mlflow_models.digests(folder_of(second))
     asked = rows(3)
     assert (answers(place() / "current", asked) == Moody().predict_proba(asked)).all()
     assert {path.name for path in place().iterdir()} == {".lock", "1", "2", "current", "previous"}
@@ -168,7 +168,7 @@ def test_a_bundle_is_moved_with_its_workspace() -> None:
     """Pointers are relative: a folder mounted elsewhere is served as it is."""
     deploy(released())
     elsewhere = place().parents[1].rename(place().parents[2] / "elsewhere")
-    assert mlflow_models.contents(elsewhere / "bundles" / "fraud" / "current")
+    assert mlflow_models.digests(elsewhere / "bundles" / "fraud" / "current")
 
 
 def test_what_is_there_already_stays_there() -> None:
@@ -192,7 +192,7 @@ def test_a_damaged_bundle_in_place_gives_way_to_a_whole_one() -> None:
     assert (healed["version"], healed["previous"], healed["already"]) == ("2", "1", False)
     assert os.readlink(place() / "current") == "2.2"
     assert (place() / "2" / "MLmodel").read_text() == "nonsense"
-    assert mlflow_models.contents(place() / "current") == mlflow_models.contents(folder_of(version))
+    assert mlflow_models.digests(place() / "current") == mlflow_models.digests(folder_of(version))
     assert deploy(version)["already"]
     assert deployed("fraud") == {**deployed_facts("2"), "previous": "1"}
 
@@ -208,7 +208,7 @@ def test_a_damaged_bundle_that_was_kept_is_made_anew() -> None:
         deploy(version)
     (place() / "1" / "extra.py").write_text("import os")
     deploy(first)
-    assert mlflow_models.contents(place() / "current") == mlflow_models.contents(folder_of(first))
+    assert mlflow_models.digests(place() / "current") == mlflow_models.digests(folder_of(first))
     assert os.readlink(place() / "current") == "1"
 
 
@@ -479,7 +479,7 @@ def several(count: int) -> dict[str, dict[str, str]]:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    return {name: hashlib.sha256(each).hexdigest() for name, each in mlflow_models.contents(folder).items()}
+    return mlflow_models.digests(folder)
 
 
 READER = """
@@ -588,7 +588,7 @@ def dying_at(number):
         return acting
     for name in ("replace", "symlink", "unlink", "rmdir", "mkdir"):
         setattr(os, name, around(getattr(os, name)))
-    Path.write_bytes = around(Path.write_bytes)
+    mlflow_models._copied = around(mlflow_models._copied)
 
 def child(version, number=0):
     if pid := os.fork():
@@ -607,8 +607,8 @@ def ended(pid):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 def now():
-    return [os.path.basename(os.path.realpath(folder / "current")), [mlflow_deployment.digest_of_files(
-        mlflow_models.contents(folder / name))[0] for name in ("current", "previous")]]
+    digests = [mlflow_models.digest_of_files(folder / name)[0] for name in ("current", "previous")]
+    return [os.path.basename(os.path.realpath(folder / "current")), digests]
 
 def another():
     # One that has to be fetched.

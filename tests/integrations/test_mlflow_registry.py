@@ -22,7 +22,7 @@ from integrations.mlflow_store import client, context, one_thread, put_store, ru
 from ostinato.artifacts import Model
 from ostinato.context import running
 from ostinato.errors import ConfigurationError, ContractError, DataError, Unavailable
-from ostinato.integrations import mlflow_connection, mlflow_registry, mlflow_runs
+from ostinato.integrations import mlflow_connection, mlflow_models, mlflow_registry, mlflow_runs
 from ostinato.workspace import Workspace, local_path
 
 FEATURES = ["risk", "speed"]
@@ -183,6 +183,85 @@ def test_a_model_whose_files_were_changed_is_not_loaded(change: str) -> None:
 
 
 @pytest.mark.usefixtures("store")
+def test_a_model_changed_after_it_was_checked_is_loaded_as_it_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever can write to the store may do so at any moment: what is parsed is a copy of what was checked."""
+    estimator, rows = fitted()
+    with running(context("train_2")):
+        other = folder_of(Model.of(type(estimator)(max_iter=9).fit(rows, rows.risk > 0), rows))
+    model, load = logged(), mlflow_models._skops().load
+
+    def change_and_load(*arguments: Any, **options: Any) -> Any:
+        for file in folder_of(model).iterdir():
+            file.write_bytes((other / file.name).read_bytes())
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(mlflow_models._skops(), "load", change_and_load)
+    assert (model.load().predict_proba(rows) == estimator.predict_proba(rows)).all()
+    with pytest.raises(DataError, match="not those that were logged"):
+        model.load()
+
+
+def test_the_digest_of_files_is_what_it_always_was(tmp_path: Path) -> None:
+    """Every version in production is known by it; what MLflow adds on the way is no part of it."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "MLmodel").write_bytes(b"flavors: {}\n")
+    (tmp_path / "data" / "model.skops").write_bytes(bytes(range(256)) * 5000)
+    (tmp_path / "registered_model_meta").write_bytes(b"model_name: fraud\n")
+    digest = "sha256:be8f7af2352815750441ed4c7d485e2e2f1852ea9862da40a083b2fa686ef5e1"
+    assert mlflow_models.digest_of_files(tmp_path) == (digest, 12 + 1_280_000)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="asks Linux how much memory it takes")
+@pytest.mark.usefixtures("store")
+def test_a_large_model_takes_twice_its_size_to_log_to_load_and_to_deploy() -> None:
+    """Once as skops' buffers, once as what is written or read; the files are never in memory whole."""
+    done = run_python(
+        """
+import numpy as np, pandas as pd
+from integrations.taste_model import taste
+from integrations.test_mlflow_registry import peak
+from integrations.mlflow_store import context
+from ostinato.artifacts import Model
+from ostinato.context import running
+from ostinato.integrations.mlflow_registry import deploy, register
+
+def through(megabytes):
+    model, users = taste(seed=megabytes), pd.DataFrame({"user": ["u1", "x"]})
+    model.spelling = np.random.default_rng(0).integers(0, 255, megabytes * 2**20, dtype=np.uint8)
+    with running(context(run_id=str(megabytes))):
+        log, stored = peak(lambda: Model.of(model, users))
+        version = register(stored, "shop", str(megabytes), {})
+        del model
+        load, _ = peak(version.load)
+        put, _ = peak(lambda: deploy(version))
+        again, _ = peak(lambda: deploy(version))
+    return [log, load, put, again]
+
+through(1)
+print(through(100))
+"""
+    )
+    assert done.returncode == 0, done.stderr
+    log, load, put, again = json.loads(done.stdout)
+    assert max(log, load, put) < 230
+    assert again < 30
+
+
+def peak(act: Any) -> tuple[int, Any]:
+    """How many megabytes of memory something takes at most, beside what there was; and what it returns."""
+    before = memory("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    made = act()
+    return memory("VmHWM") - before, made
+
+
+def memory(which: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith(which))
+
+
+@pytest.mark.usefixtures("store")
 def test_a_model_whose_files_are_gone_says_so() -> None:
     """As does one that never was."""
     model = logged()
@@ -255,6 +334,9 @@ test_mlflow_registry.logged()
 """
     )
     assert done.returncode == -9, done.stderr
+    assert list(Workspace.here().scratch().iterdir()) != []
+    Workspace.here().prepare()
+    assert list(Workspace.here().scratch().iterdir()) == []
     experiment = client().get_experiment_by_name("fraud").experiment_id
     (half,) = client().search_logged_models([experiment])
     assert str(half.status) == "PENDING"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,8 +22,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from ostinato.errors import ConfigurationError, ParameterError, UsageError
 from ostinato.samples import _parts
 from ostinato.samples._broken import REASONS
-from ostinato.samples._fraud import DRIFTS_AFTER
+from ostinato.samples._recipe import DRIFTS_AFTER
 from ostinato.samples.transactions import Sample, write
+from samples.reading import parts_of, query, rows_of, scratch
 
 DAYS = 120
 DRIFT_DAY = int(DAYS * DRIFTS_AFTER)
@@ -93,29 +91,12 @@ def drifted(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     return write(tmp_path_factory.mktemp("drifted") / "tx", drift=True)
 
 
-def parts_of(folder: Path) -> list[str]:
-    return sorted(str(path) for path in folder.iterdir() if path.name.startswith("part-"))
-
-
-def rows_of(path: Path) -> pa.Table:
-    """The whole table, in the order in which it lies on the disk."""
-    files = parts_of(path) if path.is_dir() else [str(path)]
-    return pa.concat_tables([pq.ParquetFile(file).read() for file in files])
-
-
 def with_kinds(sample: Sample) -> pd.DataFrame:
     assert sample.truth is not None
     table = rows_of(sample.path).to_pandas()
     kinds = pq.read_table(sample.truth / "fraud.parquet").to_pandas()
     table["day"] = (table["ts"] - pd.Timestamp("2026-01-01")).dt.days
     return table.merge(kinds, on="tx_id", how="left")
-
-
-def query(sql: str, **tables: Any) -> list[tuple[Any, ...]]:
-    with duckdb.connect() as database:
-        for name, table in tables.items():
-            database.register(name, table)
-        return database.execute(sql).fetchall()
 
 
 def flagged(table: pa.Table) -> list[tuple[int, int, str]]:
@@ -131,13 +112,6 @@ def told(truth: Path) -> list[tuple[int, int, str]]:
     table = pq.read_table(truth / "broken.parquet")
     assert table.schema.names == ["tx_id", "row", "reason"]
     return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-
-
-@contextmanager
-def scratch(name: str = "tx") -> Iterator[Path]:
-    """A fresh path for each example: hypothesis runs many inside one test."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder, name)
 
 
 # The table

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -22,6 +23,7 @@ import pytest
 
 from integrations.mlflow_server import mlflow_server
 from integrations.mlflow_store import client, context, one_thread, put_store, saved, transactions
+from integrations.taste_model import asking, taste
 from ostinato.artifacts import Deployment, Model, Promotion, Verdict
 from ostinato.context import running
 from ostinato.errors import ContractError, DataError, ParameterError
@@ -211,8 +213,11 @@ def folder_of(version: Model) -> Path:
 
 
 @contextmanager
-def served(folder: str, cwd: Path) -> Iterator[str]:
-    """`mlflow models serve` as the log line says, on a free port, in an empty folder, with no store anywhere."""
+def served(folder: str, cwd: Path, path: str = "") -> Iterator[str]:
+    """`mlflow models serve` as the log line says, on a free port, in an empty folder, with no store anywhere.
+
+    `path` leads to the modules of the tests, where the model is of one of them.
+    """
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -224,7 +229,7 @@ def served(folder: str, cwd: Path) -> Iterator[str]:
         process = subprocess.Popen(
             [*command, "--port", str(port)],
             cwd=cwd,
-            env={**environment, "MLFLOW_DISABLE_TELEMETRY": "true"},
+            env={**environment, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": path},
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -288,6 +293,31 @@ def test_mlflow_models_serve_answers_for_the_bundle_with_the_estimators_probabil
             assert alone == [probabilities.tolist()]
         smoke = (Path(deployment.facts["place"]) / "smoke.json").read_text()
         assert ask(url, smoke) == json.loads(smoke)["answers"]
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ids", ["words", "numbers"])
+def test_mlflow_models_serve_answers_for_a_recommender(ids: str, tmp_path: Path) -> None:
+    """For users it knows and strangers, of whom it is told what they took lately or is not, all in one request."""
+    model = taste(ids)
+    with running(context("train")):
+        logged = Model.of(model, asking(model))
+        version = mlflow_registry.register(logged, "shop", "train", {})
+    deployment, _ = put(version)
+    known, recent = (3, [100, 101]) if ids == "numbers" else ("u3", ["i1", "i2"])
+    stranger = 999_999 if ids == "numbers" else "x"
+    with served(deployment.facts["place"], tmp_path / "empty", str(Path(__file__).parents[1])) as url:
+        body = {"dataframe_records": [{"user": known}, {"user": stranger, "recent": recent}]}
+        expected = model.predict(pd.DataFrame({"user": [known, stranger], "recent": [None, recent]}))
+        assert ask(url, json.dumps(body)) == expected.to_dict("records")
+        (alone,) = ask(url, json.dumps({"dataframe_records": [{"user": known}]}))
+        assert alone["items"] == expected["items"][0]
+        assert alone["scores"] == pytest.approx(expected["scores"][0], rel=model.tolerance)
+        smoke = (Path(deployment.facts["place"]) / "smoke.json").read_text()
+        assert ask(url, smoke) == json.loads(smoke)["answers"]
+        with pytest.raises(HTTPError, match="400"):
+            ask(url, json.dumps({"dataframe_records": [{"recent": recent}]}))
     assert list((tmp_path / "empty").iterdir()) == []
 
 

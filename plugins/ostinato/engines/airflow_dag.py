@@ -30,7 +30,7 @@ from ostinato.workspace import is_remote
 from .airflow_closing import ReportOperator, RunEnded, StepFailed
 from .airflow_events import on_file
 from .airflow_joints import CollectOperator, GateOperator, JoinOperator, SpreadOperator
-from .airflow_operators import AskOperator, StepOperator, model_asset, returns, scheduled
+from .airflow_operators import NAMED_BY_ITEM, AskOperator, StepOperator, model_asset, returns, scheduled
 from .airflow_params import params_of
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ def to_dag(pipeline: Pipeline[...], *, schedule: Any = _NOT_GIVEN, **more: Any) 
         "schedule": chosen,
         "start_date": START,
         "catchup": False,
+        "auto_register": False,  # what a file binds to a name counts, and counts once
         "doc_md": _documented(pipeline),
         "tags": {"ostinato", *pipeline.options.tags},
         "max_active_runs": 1 if releases else 16,
@@ -126,7 +127,8 @@ def to_dag(pipeline: Pipeline[...], *, schedule: Any = _NOT_GIVEN, **more: Any) 
     except TypeError as error:
         raise _unknown(pipeline, more, error) from None
     form = params_of(pipeline, given)
-    _Tasks(dag, pipeline, told, form.keys()).add()
+    with dag:  # where mapped tasks look for it
+        _Tasks(dag, pipeline, told, form.keys()).add()
     # only now: a task would take a copy of each, which Airflow checks at every parse, task by task
     dag.params = ParamsDict({**form, **dag.params})
     return dag
@@ -251,9 +253,9 @@ class _Tasks:
 
     def _mapped(self, node: Node) -> Any:
         known = {"function": node.step.path, "item_name": node.item, **self._read(node.inputs), **self.told}
-        options = {name: value for name, value in self._options(node).items() if name != "dag"}
-        with self.dag:
-            return StepOperator.partial(**known, **options).expand(item=self._over(node))
+        own = {name: value for name, value in self._options(node).items() if name != "dag"}
+        options = {"map_index_template": NAMED_BY_ITEM, **own}
+        return StepOperator.partial(**known, **options).expand(item=self._over(node))
 
     def _over(self, node: Node) -> Any:
         """What a mapped step runs over: a literal list, a step's whole list, else one put together by a task."""

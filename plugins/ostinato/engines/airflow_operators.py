@@ -17,6 +17,7 @@ from ostinato.catalog import import_path
 from ostinato.errors import PermanentError, StepLost, StepTimedOut, TransientError, UsageError, is_transient
 from ostinato.graph import Step, seconds
 from ostinato.handle import bare
+from ostinato.outcome import label
 from ostinato.records import RunRecord, describe_error, sentence
 from ostinato.runner import Request, dig, execute
 
@@ -28,6 +29,8 @@ from .worker import Worker, interpreter_of
 PART = "$part"
 PROMOTIONS = "ostinato promotions"
 """The alias of the Assets of all models: a DAG that waits for it hears of every promotion."""
+NAMED_BY_ITEM = "{{ task.item_label(ti.map_index) }}"
+"""How Airflow names the instances of a mapped task of ours, where it would number them."""
 _LONGEST_BACKOFF = timedelta(minutes=5)
 APPROVE, REJECT = "Approve", "Reject"
 
@@ -156,6 +159,12 @@ class _RunsStep(OfRun):
         else:
             known = {name: filled(spec, self.inputs.get(name), run.parameters) for name, spec in self.spec.items()}
         return known if self.item_name is None else {**known, self.item_name: self.item}
+
+    def item_label(self, index: int) -> str:
+        """What Airflow's pages call this instance of a mapped task."""
+        text = label(self.item, str(index))
+        # where templates give Python's values, a text that reads as one would become it, and Airflow fail for it
+        return repr(text) if self.dag.render_template_as_native_obj else text  # type: ignore[attr-defined]
 
     def run_step(self, context: Mapping[str, Any], **more: Any) -> Any:
         """Run the step as every engine does, and give its result as JSON.

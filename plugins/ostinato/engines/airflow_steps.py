@@ -37,7 +37,7 @@ from ostinato.steps import (
 )
 
 from .airflow_closing import RunEnded, StepFailed
-from .airflow_operators import AskOperator, StepOperator, scheduled
+from .airflow_operators import NAMED_BY_ITEM, AskOperator, StepOperator, scheduled
 
 _ENGINES_OWN = "answer"  # what a person said is handed in by the operator
 
@@ -90,7 +90,8 @@ class _Partial:
         ((name, items),) = mapped.items()
         if name not in self._names:
             raise UsageError(f"There is no argument {name!r} to map. {suggest(name, self._names)}")
-        return StepOperator.partial(**self._known, item_name=name).expand(item=items)
+        known = {"map_index_template": NAMED_BY_ITEM, **self._known}
+        return StepOperator.partial(**known, item_name=name).expand(item=items)
 
 
 AlertOperator = operator_of(alert)

@@ -25,6 +25,7 @@ from ostinato.errors import (
     UsageError,
 )
 from ostinato.graph import Guard, Node, Options, Pipeline, Step, seconds
+from ostinato.outcome import label
 from ostinato.records import Records, RunRecord, describe_error
 from ostinato.runner import Request, execute, fill, moment, records_of
 from ostinato.workspace import Workspace
@@ -120,8 +121,13 @@ class Play:
         if self.listener is not None:
             self.listener(event)
 
-    def _enter(self, name: str, state: str, map_key: str = "", **more: Any) -> None:
-        self._say({"event": "step", "step": name, "map_key": map_key, "state": state, **more})
+    def _enter(self, name: str, state: str, **more: Any) -> None:
+        self._say({"event": "step", "step": name, "map_key": "", "state": state, **more})
+
+    def _enter_task(self, task: Task, state: str, **more: Any) -> None:
+        """The same of a task: an item of a mapped step is told by what people call it, too."""
+        named = {"label": label(task.inputs[task.node.item], task.map_key)} if task.map_key else {}
+        self._enter(task.node.name, state, map_key=task.map_key, **named, **more)
 
     # before the first step
 
@@ -263,7 +269,7 @@ class Play:
         question = {"run_id": run_id, "pipeline": self.record.pipeline, "step": name, "inputs": task.inputs}
         self.records.write_step(run_id, name, task.map_key, state="waiting", started=time.time())
         self.records.change_run(run_id, state="waiting")
-        self._enter(name, "waiting", task.map_key)
+        self._enter_task(task, "waiting")
         answer = self.ask({**question, "seconds": longest}) if self.ask else dict(NOBODY)
         self.records.change_run(run_id, state="running")
         return replace(task, inputs={**task.inputs, "answer": answer})
@@ -292,7 +298,7 @@ class Play:
         task.started = time.time()
         task.deadline = None if settings.timeout is None else time.monotonic() + float(settings.timeout)
         self.busy[worker] = task
-        self._enter(task.node.name, "running", task.map_key, attempt=task.attempt)
+        self._enter_task(task, "running", attempt=task.attempt)
         worker.send(self._request(task))
         return None
 
@@ -320,7 +326,7 @@ class Play:
 
     def _run_here(self, task: Task) -> None:
         task.attempt += 1
-        self._enter(task.node.name, "running", task.map_key, attempt=task.attempt)
+        self._enter_task(task, "running", attempt=task.attempt)
         try:
             output = execute(self._request(task), emit=self._say, function=task.node.step.function)
         except Exception as error:
@@ -381,7 +387,7 @@ class Play:
     def _succeeded(self, task: Task, output: Any) -> None:
         if task.map_key:
             self.items[task.node.name][task.map_key] = output
-            self._enter(task.node.name, "succeeded", task.map_key)
+            self._enter_task(task, "succeeded")
             self._item_ended(task.node)
         else:
             self.results[task.node.name] = output
@@ -396,7 +402,7 @@ class Play:
             more = {} if written else {"ended": time.time(), "error": error}
             start = {} if written else {"started": task.started or time.time(), "attempts": task.attempt}
             self.records.write_step(self.record.run_id, name, task.map_key, state=state, **start, **more)
-        self._enter(name, state, task.map_key, error=error, attempt=task.attempt)
+        self._enter_task(task, state, error=error, attempt=task.attempt)
         if retry:
             pause = min(settings.backoff * 2 ** (task.attempt - 1), LONGEST_BACKOFF)
             task.not_before = time.monotonic() + pause

@@ -33,7 +33,7 @@ def task_of(node: Node) -> Task[..., Any]:
     """The task of a node.
 
     It takes `run` (an `Opened`, quoted), the results it `needs`, those it is guarded by (`when`) and waits for
-    (`after`); for an item of a mapped step also `item` and its place `map_key`; and its `label`.
+    (`after`); for an item of a mapped step also `item` and its place `map_key`; and its `label`, the task run's name.
     """
 
     def play(

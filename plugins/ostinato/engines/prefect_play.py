@@ -17,7 +17,7 @@ from prefect.utilities.annotations import quote
 from ostinato.closing import publish
 from ostinato.errors import OstinatoError, PermanentError
 from ostinato.graph import Node, Pipeline, owners
-from ostinato.outcome import outcome
+from ostinato.outcome import label, outcome, title
 from ostinato.records import RunRecord, sentence
 
 from .prefect_artifacts import show_report
@@ -76,7 +76,7 @@ class Play:
         submit, items = self.tasks[node.name].submit, self._items(node)
         if items:
             self.futures[node.name] = [
-                submit(**given, label=f"{node.name}[{number}]", item=item, map_key=str(number))
+                submit(**given, label=f"{node.name}[{label(item, str(number))}]", item=item, map_key=str(number))
                 for number, item in enumerate(items)
             ]
         else:
@@ -123,7 +123,7 @@ class Play:
 def _cause(result: Mapping[str, Any], failed: list[Any]) -> str:
     """What failed and why, rather than what could not run for it."""
     known = [
-        f"step {one['name']}{'[' + one['map_key'] + ']' if 'map_key' in one else ''}: {sentence(one['error'])}"
+        f"step {title(one)}: {sentence(one['error'])}"
         for one in result["steps"]
         if one["state"] == "failed" and one.get("error")
     ]

@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +24,7 @@ from ostinato.workspace import Workspace, whole
 
 from . import mlflow_ledger, mlflow_smoke, mlflow_targets
 from .mlflow_connection import connected
-from .mlflow_models import contents, digest_of_files, verified_files
+from .mlflow_models import digest_of_files, fetch, fetched
 
 BUNDLE = "bundle"
 KEEP = 3  # bundles of a model, beside those that are pointed to
@@ -62,7 +61,7 @@ def deploy(
         files = _files_on_record(model, name, version)
         if target == BUNDLE:
             return {**facts, **_to_bundle(workspace, name, version, files)}
-        with _copy_of(name, version, files) as folder:
+        with fetched(f"models:/{name}/{version}", files, "deploying") as folder:
             return {**facts, **mlflow_targets.deploy(target, name, version, folder, options)}
 
 
@@ -138,24 +137,6 @@ def _files_on_record(model: Model, name: str, version: str) -> str:
     return next(iter(known.values()))
 
 
-@contextmanager
-def _copy_of(name: str, version: str, files: str) -> Iterator[Path]:
-    """A version's files for a while, when they are those on record."""
-    workspace = current().workspace
-    prefix = f"{workspace.scratch_name('deploying')}."
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=workspace.scratch()) as folder:
-        _fetch(name, version, files, Path(folder))
-        yield Path(folder)
-
-
-def _fetch(name: str, version: str, files: str, folder: Path) -> None:
-    with connected(current().workspace) as client:
-        content = verified_files(client, f"models:/{name}/{version}", files)
-    for each, stored in content.items():
-        (folder / each).parent.mkdir(parents=True, exist_ok=True)
-        (folder / each).write_bytes(stored)
-
-
 # --- bundles ------------------------------------------------------------------------------------------------------
 
 
@@ -199,7 +180,7 @@ def _tried_out(folder: Path, name: str, version: str, files: str, kept: str | No
     slot = _free_slot(folder, version)
     with whole(f"{folder}/{slot}") as part:
         part.mkdir()
-        _fetch(name, version, files, part)
+        fetch(f"models:/{name}/{version}", files, part)
         mlflow_smoke.try_out(part, who)
     return slot
 
@@ -213,7 +194,7 @@ def _places(folder: Path, version: str) -> dict[str, Any]:
 def _whole_one(folder: Path, version: str, files: str) -> str | None:
     """The slot that has a version's files as they are on record, the one in place first."""
     slots = sorted(_slots(folder, version), key=lambda slot: slot != _pointed(folder, "current"))
-    return next((slot for slot in slots if digest_of_files(contents(folder / slot))[0] == files), None)
+    return next((slot for slot in slots if digest_of_files(folder / slot)[0] == files), None)
 
 
 def _free_slot(folder: Path, version: str) -> str:

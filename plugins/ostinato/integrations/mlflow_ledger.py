@@ -106,7 +106,7 @@ def model_of(found: Ledger) -> Model:
     facts: dict[str, Any] = {"name": found.name, "version": version}
     window = {end: told[f"data_{end}"] for end in ("from", "until") if f"data_{end}" in told}
     facts |= {"window": window} if window else {}
-    facts |= {fact: told[fact] for fact in ("files", "data", "estimator") if fact in told}
+    facts |= {fact: told[fact] for fact in ("files", "data", "estimator", "split") if fact in told}
     facts |= {fact: json.loads(told[fact]) for fact in ("features", "size", "rows", "positives") if fact in told}
     return Model(f"models:/{found.name}/{version}", told.get("model", ""), facts)
 

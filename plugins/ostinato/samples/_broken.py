@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from ._cards import Array
+from ._recipe import FAR_FUTURE, Array
 
 REASONS = (
     "duplicate_id",  # both rows of a pair: a rule of uniqueness cannot know which came first
@@ -22,7 +22,6 @@ REASONS = (
 )
 _IN_TURN = np.array([0, 0, *range(1, len(REASONS))])  # duplicates come in twos
 BAD_LABEL = 7
-FAR_FUTURE = np.datetime64("2099-01-01", "us").astype("i8")
 
 
 @dataclass(frozen=True)

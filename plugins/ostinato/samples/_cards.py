@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from ._recipe import HOUR, Array, as_deck, drawn, each_at_least_once
 
-HOUR = 3_600_000_000  # microseconds, as every time here
-DAY = 24 * HOUR
 FAVOURITES = 8  # terminals a card keeps going back to; the last two are remote
 
 
@@ -51,20 +48,14 @@ COUNTRY_SHARES = np.array([0.36, 0.2, 0.12, 0.1, 0.07, 0.06, 0.05, 0.04])
 CURRENCIES = ("GBP", "USD", "EUR")
 CURRENCY_OF_COUNTRY = np.array([0, 1, 2, 2, 2, 2, 2, 2], "i1")
 
-# How busy each hour of a day and each day of a week is; the sample starts on a Thursday.
-_HOURS = np.array([9, 5, 3, 2, 2, 4, 10, 22, 36, 42, 46, 52, 60, 54, 48, 46, 52, 62, 66, 58, 46, 36, 26, 16], float)
-_WEEKDAYS = np.array([1.0, 1.3, 1.4, 0.9, 0.95, 0.95, 1.0])
+# How busy each hour of a day is, and each day of a week that begins on Thursday.
+HOURS = np.array([9, 5, 3, 2, 2, 4, 10, 22, 36, 42, 46, 52, 60, 54, 48, 46, 52, 62, 66, 58, 46, 36, 26, 16], float)
+WEEKDAYS = np.array([1.0, 1.3, 1.4, 0.9, 0.95, 0.95, 1.0])
 
 
 def categories_where(wanted: Callable[[Category], bool]) -> Array:
     """For each category whether it is wanted."""
     return np.array([wanted(each) for each in CATEGORIES])
-
-
-def busyness(days: int) -> Array:
-    """How busy each hour of the `days` is; sums to 1."""
-    weights = np.outer(_WEEKDAYS[np.arange(days) % 7], _HOURS).ravel()
-    return np.asarray(weights / weights.sum())
 
 
 @dataclass(frozen=True)
@@ -122,21 +113,21 @@ class Town:
     def built(cls, rng: Generator, rows: int, days: int) -> Town:
         """A town where a card pays about 1.2 times a day and a terminal is paid about 2.5 times."""
         cards, terminals = max(rows // days * 4 // 5, 25), max(rows // days * 2 // 5, 40)
-        country = np.sort(_each_at_least_once(rng, terminals, COUNTRY_SHARES))
-        category = _each_at_least_once(rng, terminals, np.array([each.share for each in CATEGORIES]))
+        country = np.sort(each_at_least_once(rng, terminals, COUNTRY_SHARES))
+        category = each_at_least_once(rng, terminals, np.array([each.share for each in CATEGORIES]))
         prices = np.log([each.price for each in CATEGORIES])
-        deck = _deck(rng.lognormal(0, 0.6, terminals))
+        deck = as_deck(rng.lognormal(0, 0.6, terminals))
         home = rng.choice(len(COUNTRIES), cards, p=COUNTRY_SHARES).astype("i1")
         town = cls(
             spend=rng.normal(0, 0.45, cards).astype("f4"),
             home=home,
             favourites=np.empty((cards, FAVOURITES), "i4"),
-            card_deck=_deck(rng.gamma(1.1, 1.0, cards) + 0.03),
+            card_deck=as_deck(rng.gamma(1.1, 1.0, cards) + 0.03),
             category=category,
             country=country,
             price=(prices[category] + rng.normal(0, 0.3, terminals)).astype("f4"),
             terminal_deck=deck,
-            hour_deck=_deck(_HOURS),
+            hour_deck=as_deck(HOURS),
         )
         remote = categories_where(lambda each: each.channel in ("online", "phone"))
         owners = np.repeat(np.arange(cards), FAVOURITES - 2)
@@ -154,11 +145,11 @@ class Town:
 
     def somebody(self, rng: Generator, count: int) -> Array:
         """Cards, the busy ones more often."""
-        return _drawn(rng, self.card_deck, count)
+        return drawn(rng, self.card_deck, count)
 
     def somewhere(self, rng: Generator, count: int, deck: Array | None = None) -> Array:
         """Terminals anywhere, the popular ones more often."""
-        return _drawn(rng, self.terminal_deck if deck is None else deck, count)
+        return drawn(rng, self.terminal_deck if deck is None else deck, count)
 
     def near_home(self, rng: Generator, card: Array) -> Array:
         """For each card a terminal in its country."""
@@ -191,7 +182,7 @@ class Town:
 
     def clock(self, rng: Generator, count: int) -> Array:
         """Times of day, busy hours more often."""
-        return _drawn(rng, self.hour_deck, count).astype("i8") * HOUR + rng.integers(0, HOUR, count)
+        return drawn(rng, self.hour_deck, count).astype("i8") * HOUR + rng.integers(0, HOUR, count)
 
 
 def ordinary(town: Town, rng: Generator, first_hour: int, counts: Array) -> Payments:
@@ -211,21 +202,3 @@ def ordinary(town: Town, rng: Generator, first_hour: int, counts: Array) -> Paym
         amount=town.prices(rng, card, terminal),
         kind=np.zeros(count, "i1"),
     )
-
-
-def _drawn(rng: Generator, deck: Array, count: int) -> Array:
-    return np.asarray(deck[rng.integers(0, len(deck), count, dtype="i4")])
-
-
-def _deck(weights: Array) -> Array:
-    """Each position as often as its weight says: eight times on average, at least once."""
-    times = np.maximum(np.rint(8 * weights / weights.mean()), 1).astype("i8")
-    return np.repeat(np.arange(len(weights), dtype="i4"), times)
-
-
-def _each_at_least_once(rng: Generator, count: int, shares: Array) -> Array:
-    """`count` draws by share, in which no value is missing."""
-    drawn = rng.choice(len(shares), count, p=shares / shares.sum()).astype("i1")
-    drawn[: len(shares)] = np.arange(len(shares))
-    rng.shuffle(drawn)
-    return drawn

@@ -9,13 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from ._cards import DAY, ELECTRONICS, HOUR, JEWELLERY, Array, Payments, Town, categories_where
+from ._cards import ELECTRONICS, JEWELLERY, Payments, Town, categories_where
+from ._recipe import DAY, HOUR, Array, drift_day
 
 KINDS = ("none", "stolen_card", "card_testing", "compromised_terminal", "account_takeover")
 _STOLEN, _TESTING, _COMPROMISED, _TAKEOVER = range(1, len(KINDS))
 
 FRAUD_SHARE = 0.008
-DRIFTS_AFTER = 0.75  # of the days
 # If nobody ever went shopping, every spree would be a stolen card: honest look-alikes keep the task a task.
 _SPREE_SHARE, _GAMING_SHARE = 0.006, 0.002
 _THIEF, _SHOPPER = 2.2, 0.4  # how dear they buy: log of the ratio to what the card usually pays
@@ -39,11 +39,6 @@ class Spells(NamedTuple):
     spell: Array
     time: Array
     last: Array
-
-
-def drift_day(days: int) -> int:
-    """The first day, counted from 0, on which drifted fraud has its new shape."""
-    return int(days * DRIFTS_AFTER)
 
 
 def planned(town: Town, rng: Generator, rows: int, days: int, drift: bool) -> Payments:

@@ -19,7 +19,7 @@ from ostinato.tables import Dataset, require_columns
 from . import bootstrap, frames, judging, measures, rivals
 from . import slices as parts_of
 from .bootstrap import Drawn, Interval
-from .judging import Compare, Measured, Part, Rules
+from .judging import Check, Compare, Measured, Part, Rules
 from .rivals import Rival
 from .scored import Asked, Rows, Scored
 
@@ -155,6 +155,9 @@ def evaluate(
         candidate.metrics,
         model=model.digest,
         data=test.digest,
+        metric=judging.Measure.name,
+        baseline=judging.Measure.baseline,
+        units=judging.Measure.unit,
         varying=[*judging.VARYING, *(["champion"] if rival and rival.trouble else [])],
         mode="absolute" if compare == "none" else compare if champion else "bootstrap",
         ledger={"name": name, "entry": champion.entry if champion else 0},
@@ -162,10 +165,10 @@ def evaluate(
         rows=rows.facts,
         evidence={
             **_curves({"candidate": candidate, "champion": against}),
-            "slices": _listed(parts, checks),
+            "slices": judging.listed(parts, checks),
             "slice_margin": slice_margin,
             "days": candidate.daily(rows),
-            "comparison": _comparison(checks),
+            "comparison": judging.comparison(checks),
             "bootstrap": {
                 "replicates": replicates,
                 "block": " and ".join(ways),
@@ -344,31 +347,9 @@ def _curves(models: Mapping[str, Scored | None]) -> dict[str, Any]:
     }
 
 
-def _listed(parts: Sequence[Part], checks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """All slices with what was found, for tables and plots."""
-    outcomes = [check["outcome"] for check in checks if check.get("group") == judging.SLICES]
-    found = []
-    for part, outcome in zip(parts, outcomes, strict=True):
-        value, low, high = part.difference or (None, None, None)
-        about = {"column": part.column, "value": part.value, "rows": part.rows, "positives": part.positives}
-        told = {"candidate": part.candidate, "champion": part.champion, "difference": value, "low": low, "high": high}
-        found.append({**about, **told, "outcome": outcome})
-    return found
-
-
-def _comparison(checks: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
-    """The difference to the champion with its interval, where there is one."""
-    for check in checks:
-        if check["name"] == "champion" and check["value"] is not None:
-            return {"difference": check["value"], **{name: check[name] for name in ("low", "high", "bound")}}
-    return None
-
-
-def _said(candidate: Scored, against: Scored | None, outcome: str, checks: Sequence[Mapping[str, Any]]) -> str:
-    """`average precision 0.513, champion 0.498: pass`, and of what is no pass the first reason."""
+def _said(candidate: Scored, against: Scored | None, outcome: str, checks: Sequence[Check]) -> str:
     shown = [f"average precision {_shown(candidate)}", *([f"champion {_shown(against)}"] if against else [])]
-    why = next((check["why"] for check in checks if check["outcome"] == outcome and check.get("why")), "")
-    return f"{', '.join(shown)}: {outcome}" + (f" ({why})" if why and outcome != "pass" else "")
+    return judging.summary(checks, outcome, *shown)
 
 
 def _shown(model: Scored) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from ostinato.wording import metric
 
 from .bootstrap import Interval
 
@@ -15,6 +17,39 @@ FEWEST_POSITIVES = 10
 LOWER_IS_BETTER = frozenset({"alerts", "calibration_error", "cost"})
 VARYING = ("latency_ms", "size_mb")  # checks whose value differs from run to run
 SLICES = "slices"
+
+
+def scarce(rows: int, positives: int) -> str:
+    """Why rows are too few to say anything about a ranking; empty where they are enough."""
+    if positives < FEWEST_POSITIVES:
+        word = "positive" if positives == 1 else "positives"
+        return f"{positives} {word} among {rows:,} rows; it takes {FEWEST_POSITIVES} to tell skill from luck"
+    return f"all {rows:,} rows are positive; there is nothing to tell them from" if positives == rows else ""
+
+
+def _few_positives(metrics: Mapping[str, float]) -> str:
+    return scarce(int(metrics["rows"]), int(metrics["positives"]))
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a judgement turns on.
+
+    Attributes:
+        name: the metric; more of it is better.
+        baseline: the metric that it must exceed by more than chance explains.
+        beaten: what that is called in a sentence.
+        unit: what it is a mean over, and parts are made of.
+        alike: why chance cannot be told from skill where no interval could be found.
+        scarce: tells from the metrics why there is too little to say anything; empty where there is enough.
+    """
+
+    name: str = "average_precision"
+    baseline: str = "base_rate"
+    beaten: str = "the base rate"
+    unit: str = "rows"
+    alike: str = "all positives are of one block (day, entity)"
+    scarce: Callable[[Mapping[str, float]], str] = _few_positives
 
 
 @dataclass(frozen=True)
@@ -38,7 +73,7 @@ class Opponent:
 
     Attributes:
         trouble: why it could not be scored on rows it has not seen; empty where it could.
-        difference: the candidate's average precision less its own; None where chance cannot be told from skill.
+        difference: the candidate's metric less its own; None where chance cannot be told from skill.
     """
 
     version: str
@@ -49,16 +84,17 @@ class Opponent:
 
 @dataclass(frozen=True)
 class Part:
-    """A slice: the rows with one value of a column, and the average precision of the models on them.
+    """A slice: the rows (or users) with one value of a column, and the metric of the models on them.
 
     Attributes:
-        difference: the candidate's less the champion's; without a champion, less the base rate.
+        positives: how many of them are positive; None where there is no such thing.
+        difference: the candidate's less the champion's; without a champion, less the baseline.
     """
 
     column: str
     value: str
     rows: int
-    positives: int
+    positives: int | None
     candidate: float | None = None
     champion: float | None = None
     difference: Interval | None = None
@@ -73,7 +109,7 @@ class Measured:
     """What was found of a candidate. What is not defined on these rows is missing, or None.
 
     Attributes:
-        lift: the lower bound of what its average precision exceeds the base rate by.
+        lift: the lower bound of what its metric exceeds the baseline by.
         opponent: None where nobody is champion yet.
         tells_probabilities: whether its scores are probabilities; calibration is asked of nothing else.
     """
@@ -86,19 +122,12 @@ class Measured:
     tells_probabilities: bool = True
     latency_ms: float | None = None
     size_mb: float | None = None
+    measure: Measure = Measure()
 
     @property
     def scarce(self) -> str:
-        """Why these rows are too few to say anything about a ranking; empty where they are enough."""
-        return scarce(int(self.metrics["rows"]), int(self.metrics["positives"]))
-
-
-def scarce(rows: int, positives: int) -> str:
-    """Why rows are too few to say anything about a ranking; empty where they are enough."""
-    if positives < FEWEST_POSITIVES:
-        word = "positive" if positives == 1 else "positives"
-        return f"{positives} {word} among {rows:,} rows; it takes {FEWEST_POSITIVES} to tell skill from luck"
-    return f"all {rows:,} rows are positive; there is nothing to tell them from" if positives == rows else ""
+        """Why there is too little to say anything; empty where there is enough."""
+        return self.measure.scarce(self.metrics)
 
 
 def judge(measured: Measured, rules: Rules) -> list[Check]:
@@ -108,7 +137,7 @@ def judge(measured: Measured, rules: Rules) -> list[Check]:
         _ranking(measured, rules),
         *(_floor(measured, name, bound) for name, bound in rules.floors.items()),
         *_comparison(measured, rules),
-        *(_slice(part, rules) for part in measured.parts),
+        *(_slice(part, rules, measured.measure) for part in measured.parts),
         *_calibration(measured, rules),
         *_limit("latency_ms", measured.latency_ms, rules.max_latency_ms, "ms to score a row"),
         *_limit("size_mb", measured.size_mb, rules.max_size_mb, "MB of files"),
@@ -128,22 +157,26 @@ def _unchanged(measured: Measured) -> Iterator[Check]:
 
 
 def _ranking(measured: Measured, rules: Rules) -> Check:
-    """Average precision against its floor, or else against the base rate."""
+    """The metric against its floor, or else against the baseline."""
+    measure = measured.measure
     if rules.floor is not None:
-        return _floor(measured, "average_precision", rules.floor)
-    value, bound = measured.metrics.get("average_precision"), measured.metrics.get("base_rate")
-    check: Check = {"name": "average_precision", "value": value, "bound": bound}
+        return _floor(measured, measure.name, rules.floor)
+    value, bound = measured.metrics.get(measure.name), measured.metrics.get(measure.baseline)
+    check: Check = {"name": measure.name, "value": value, "bound": bound}
     if why := measured.scarce:
         return {**check, "outcome": "not-enough-data", "why": why}
     assert value is not None
     assert bound is not None
     if measured.lift is None:
-        why = "all positives are of one block (day, entity), which tells skill from luck nowhere else"
-        return {**check, "outcome": "not-enough-data", "why": why}
+        return {
+            **check,
+            "outcome": "not-enough-data",
+            "why": f"{measure.alike}, which tells skill from luck nowhere else",
+        }
     check["lift_lower_bound"] = measured.lift
     if measured.lift > 0:
         return {**check, "outcome": "pass"}
-    why = f"average precision {value:.4g} is not above the base rate {bound:.4g} by more than chance explains"
+    why = f"{metric(measure.name)} {value:.4g} is not above {measure.beaten} {bound:.4g} by more than chance explains"
     return {**check, "outcome": "fail", "why": f"{why} (at worst {measured.lift:+.4f})"}
 
 
@@ -166,12 +199,12 @@ def _comparison(measured: Measured, rules: Rules) -> Iterator[Check]:
     if opponent is None or rules.compare == "none" or same(measured):
         return
     bound = 0.0 if rules.compare == "superior" else -rules.margin
-    check: Check = {"name": "champion", "value": None, "bound": bound}
+    check: Check = {"name": "champion", "metric": measured.measure.name, "value": None, "bound": bound}
     found = opponent.difference
     if why := opponent.trouble or measured.scarce:
         yield {**check, "outcome": "not-enough-data", "why": why}
     elif found is None:
-        why = "all positives are of one block (day, entity), so that nothing tells a difference from chance"
+        why = f"{measured.measure.alike}, so that nothing tells a difference from chance"
         yield {**check, "outcome": "not-enough-data", "why": why}
     else:
         passed = found.low > bound
@@ -180,27 +213,30 @@ def _comparison(measured: Measured, rules: Rules) -> Iterator[Check]:
         else:
             said = f"surely not worse by {rules.margin:g}" if passed else f"it may be worse by {rules.margin:g} or more"
         span = f"{found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
-        why = f"average precision against version {opponent.version}: {span}; {said}"
+        why = f"{metric(measured.measure.name)} against version {opponent.version}: {span}; {said}"
         outcome = "pass" if passed else "fail"
         yield {**check, "value": found.value, "low": found.low, "high": found.high, "outcome": outcome, "why": why}
 
 
-def _slice(part: Part, rules: Rules) -> Check:
+def _slice(part: Part, rules: Rules, measure: Measure) -> Check:
     """A slice fails only where there is evidence of harm; where there are few rows nothing is concluded."""
     against = part.champion is not None
     bound = -rules.slice_margin if against else 0.0
     check: Check = {"name": part.name, "group": SLICES, "value": None, "bound": bound}
-    why = "" if part.rows >= rules.slice_rows else f"{part.rows:,} rows; it takes {rules.slice_rows:,}"
-    why = why or scarce(part.rows, part.positives)
+    why = "" if part.rows >= rules.slice_rows else f"{part.rows:,} {measure.unit}; it takes {rules.slice_rows:,}"
+    why = why or ("" if part.positives is None else scarce(part.rows, part.positives))
     if why or part.difference is None:
-        why = why or "all positives are of one block (day, entity)"
-        return {**check, "outcome": "not-enough-data", "why": why, "decisive": False}
+        return {**check, "outcome": "not-enough-data", "why": why or measure.alike, "decisive": False}
     low, high = part.difference.low, part.difference.high
     check |= {"value": part.difference.value, "low": low, "high": high}
     if high >= bound:
         return {**check, "outcome": "pass"}
-    than = f"the champion's, by more than {rules.slice_margin:g}" if against else "the base rate of these rows"
-    why = f"average precision is lower than {than}: {part.difference.value:+.4f} ({low:+.4f} to {high:+.4f})"
+    than = (
+        f"the champion's, by more than {rules.slice_margin:g}"
+        if against
+        else f"{measure.beaten} of these {measure.unit}"
+    )
+    why = f"{metric(measure.name)} is lower than {than}: {part.difference.value:+.4f} ({low:+.4f} to {high:+.4f})"
     return {**check, "outcome": "fail", "why": why}
 
 
@@ -221,3 +257,32 @@ def _limit(name: str, value: float | None, bound: float | None, what: str) -> It
         yield {**check, "outcome": "pass"}
     else:
         yield {**check, "outcome": "fail", "why": f"{value:,.4g} {what}, {bound:,.4g} allowed"}
+
+
+# --- telling ------------------------------------------------------------------------------------------------------
+
+
+def listed(parts: Sequence[Part], checks: Sequence[Check]) -> list[dict[str, Any]]:
+    """All slices with what was found, for tables and plots."""
+    outcomes = [check["outcome"] for check in checks if check.get("group") == SLICES]
+    found = []
+    for part, outcome in zip(parts, outcomes, strict=True):
+        value, low, high = part.difference or (None, None, None)
+        about = {"column": part.column, "value": part.value, "rows": part.rows, "positives": part.positives}
+        told = {"candidate": part.candidate, "champion": part.champion, "difference": value, "low": low, "high": high}
+        found.append({**about, **told, "outcome": outcome})
+    return found
+
+
+def comparison(checks: Sequence[Check]) -> dict[str, float] | None:
+    """The difference to the champion with its interval, where there is one."""
+    for check in checks:
+        if check["name"] == "champion" and check["value"] is not None:
+            return {"difference": check["value"], **{name: check[name] for name in ("low", "high", "bound")}}
+    return None
+
+
+def summary(checks: Sequence[Check], outcome: str, *shown: str) -> str:
+    """`average precision 0.513, champion 0.498: pass`, and of what is no pass the first reason."""
+    why = next((check["why"] for check in checks if check["outcome"] == outcome and check.get("why")), "")
+    return f"{', '.join(shown)}: {outcome}" + (f" ({why})" if why and outcome != "pass" else "")

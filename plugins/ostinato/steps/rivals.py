@@ -53,25 +53,32 @@ class Rival:
         return {"version": self.version, "digest": self.champion.model.digest, "metrics": metrics}
 
 
-def loaded(champion: Champion, schema: Iterable[str]) -> Rival:
-    """The champion, ready to score a table of these columns.
+def opened(champion: Champion) -> Rival:
+    """The champion with its estimator, or why it cannot be loaded.
 
     Raises:
         Unavailable: the model store does not answer.
         ConfigurationError: it lets us not in.
     """
-    rival, model = Rival(champion), champion.model
+    rival = Rival(champion)
     try:
-        estimator = model.load()
+        return replace(rival, estimator=champion.model.load())
     except Exception as error:
-        return rival.in_trouble(f"cannot be loaded: {_reason(error)}")
-    features = columns_of(model, estimator)
+        return rival.in_trouble(f"cannot be loaded: {reason(error)}")
+
+
+def loaded(champion: Champion, schema: Iterable[str]) -> Rival:
+    """The champion, ready to score a table of these columns (see `opened`)."""
+    rival = opened(champion)
+    if rival.trouble:
+        return rival
+    features = columns_of(champion.model, rival.estimator)
     if not features:
         return rival.in_trouble("does not say on which columns it was trained")
     if missing := sorted(set(features) - set(schema)):
         listed = ", ".join(map(repr, missing[:3])) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         return rival.in_trouble(f"cannot be scored: the test has no column {listed}")
-    return replace(rival, estimator=estimator, features=tuple(features))
+    return replace(rival, features=tuple(features))
 
 
 def columns_of(model: Model, estimator: Any) -> list[str]:
@@ -89,18 +96,18 @@ def scored(
     """
     if rival.estimator is None:
         return rival
-    if why := _seen(rival.champion.model.facts.get("window"), rows.facts):
+    if why := seen(rival.champion.model.facts.get("window"), rows.facts):
         return rival.in_trouble(why)
     try:
         same = list(rival.features) == list(columns)
         given = frame if same else frames.frame(table, rival.features)[0]
         found = frames.scores(rival.estimator, given, f"version {rival.version}")
     except Exception as error:
-        return rival.in_trouble(f"cannot be scored: {_reason(error)}")
+        return rival.in_trouble(f"cannot be scored: {reason(error)}")
     return replace(rival, scored=Scored.of(found, rows, asked, probabilities=hasattr(rival.estimator, "predict_proba")))
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """The first line of what went wrong; a store that is away may be back, which is no fault of the champion."""
     if is_transient(error) or isinstance(error, ConfigurationError):
         raise error
@@ -108,7 +115,7 @@ def _reason(error: Exception) -> str:
     return first if len(first) <= _LONGEST_REASON else first[: _LONGEST_REASON - 1] + "…"
 
 
-def _seen(window: Mapping[str, Any] | None, test: Mapping[str, Any]) -> str:
+def seen(window: Mapping[str, Any] | None, test: Mapping[str, Any]) -> str:
     """Why a champion may have learned from the rows it is to be judged on; empty where it has not."""
     until = (window or {}).get("until")
     if not until:

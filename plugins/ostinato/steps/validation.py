@@ -11,6 +11,7 @@ from ostinato.artifacts import Validation
 from ostinato.context import current
 from ostinato.errors import RuleBroken, ValidationFailed, suggest
 from ostinato.graph import step
+from ostinato.suites import naming
 from ostinato.suites.expectations import ROWS
 from ostinato.suites.families import family, fits
 from ostinato.suites.filling import filled
@@ -39,6 +40,7 @@ def validate(
     *,
     suite: str | Mapping[str, Any] | None = None,
     default: Mapping[str, Any] | None = None,
+    names: Mapping[str, str | int | float | None] | None = None,
     tables: Mapping[str, Dataset] | None = None,
     subject: str | None = None,
     max_quarantine: float | None = None,
@@ -53,6 +55,7 @@ def validate(
     Args:
         suite: the path or name of a suite's YAML file, or a mapping of the same shape.
         default: the suite where none is named.
+        names: what `{name}` stands for in that one (see `suites.naming`).
         tables: tables that rules look into, by name, beside those the suite names itself.
         subject: whose history this belongs to, and what `last.rows` is compared with; the suite's dataset by default.
         max_quarantine: instead of the suite's.
@@ -66,7 +69,7 @@ def validate(
         ValidationFailed: the table does not meet it.
         RuleBroken: a rule could not be evaluated.
     """
-    chosen = read_suite(suite if suite is not None else default or {})
+    chosen = read_suite(suite if suite is not None else naming.named(default, names or {}) if default else {})
     if max_quarantine is not None:
         chosen = replace(chosen, max_quarantine=max_quarantine)
     history = History.of(public(subject or chosen.name))

@@ -1,0 +1,139 @@
+"""What `make test` runs: three environments, two at a time, with stand-ins for their pytest."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ENVIRONMENTS = (".venv", ".venv-airflow", ".venv-prefect")
+PYTEST = f"""#!{sys.executable}
+import json, pathlib, sys, time
+folder = pathlib.Path(sys.argv[0]).parents[1]
+told = json.loads((folder / "told.json").read_text())
+ran = {{"arguments": sys.argv[1:], "began": time.time()}}
+(folder / "began").touch()
+print(folder.name, "begins", flush=True)
+try:
+    time.sleep(told["seconds"])
+except KeyboardInterrupt:
+    time.sleep(0.5)
+    told["code"] = 2
+    ran["tidied"] = True
+print(folder.name, "ends", flush=True)
+(folder / "ran.json").write_text(json.dumps({{**ran, "ended": time.time()}}))
+sys.exit(told["code"])
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A checkout with three environments."""
+    (tmp_path / "tests").mkdir()
+    shutil.copy(Path(__file__).with_name("run_all.py"), tmp_path / "tests")
+    for name in ENVIRONMENTS:
+        (tmp_path / name / "bin").mkdir(parents=True)
+        program = tmp_path / name / "bin" / "pytest"
+        program.write_text(PYTEST)
+        program.chmod(0o755)
+        tell(tmp_path, name)
+    return tmp_path
+
+
+def tell(root: Path, name: str, code: int = 0, seconds: float = 0.0) -> None:
+    """Let an environment's tests take so long and end so."""
+    (root / name / "told.json").write_text(json.dumps({"code": code, "seconds": seconds}))
+
+
+def ran(root: Path, name: str) -> dict[str, object]:
+    """What an environment's pytest was given, and when it ran."""
+    found: dict[str, object] = json.loads((root / name / "ran.json").read_text())
+    return found
+
+
+def run_all(root: Path, *chosen: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(root / "tests" / "run_all.py"), *chosen]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_the_engines_run_beside_the_others_and_one_after_the_other(root: Path) -> None:
+    """And each says what it says in one piece, the engines after the rest."""
+    tell(root, ".venv", seconds=2)
+    tell(root, ".venv-airflow", seconds=0.5)
+    tell(root, ".venv-prefect", seconds=3)
+    done = run_all(root)
+    assert done.returncode == 0, done.stderr
+    here, airflow, prefect = (ran(root, name) for name in ENVIRONMENTS)
+    assert airflow["began"] < here["ended"]
+    assert airflow["ended"] <= prefect["began"] < here["ended"]
+    lines = [f"{name} {word}" for name in ENVIRONMENTS for word in ("begins", "ends")]
+    assert done.stdout.splitlines()[1:] == [*lines, "All tests passed."]
+
+
+def test_each_engine_takes_its_own_tests_of_what_is_chosen(root: Path) -> None:
+    """Whatever marks were chosen; what it remembers of them is its own."""
+    run_all(root, "-k", "a or b", "-m", "slow")
+    chosen = ["-k", "a or b", "-m", "slow"]
+    assert ran(root, ".venv")["arguments"] == chosen
+    for engine in ("airflow", "prefect"):
+        own = ["-o", "testpaths=tests/engines", "-o", f"cache_dir=.pytest_cache/{engine}"]
+        assert ran(root, f".venv-{engine}")["arguments"] == [*own, *chosen, "-m", engine]
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+@pytest.mark.parametrize(("code", "chosen", "fine"), [(1, ["-x"], False), (5, [], False), (5, ["-x"], True)])
+def test_all_run_and_any_failure_is_one(root: Path, name: str, code: int, chosen: list[str], fine: bool) -> None:
+    """To have nothing to do is one, unless something was chosen."""
+    tell(root, name, code=code)
+    done = run_all(root, *chosen)
+    assert done.returncode == (0 if fine else 1)
+    assert done.stdout.splitlines()[-1] == ("All tests passed." if fine else f"{name}: pytest ended with {code}")
+    assert all(ran(root, one) for one in ENVIRONMENTS)
+
+
+def test_an_environment_that_is_not_there_is_a_failure(root: Path) -> None:
+    """It does not pass for one without tests."""
+    (root / ".venv-prefect" / "bin" / "pytest").unlink()
+    done = run_all(root, "-x")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == ".venv-prefect: did not run"
+
+
+@pytest.fixture
+def going_on(root: Path) -> Iterator[subprocess.Popen[str]]:
+    """Tests that take long, in a process group as of a terminal's command."""
+    for name in ENVIRONMENTS:
+        tell(root, name, seconds=50)
+    command = [sys.executable, str(root / "tests" / "run_all.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        until = time.monotonic() + 30
+        while not all((root / name / "began").exists() for name in ENVIRONMENTS[:2]):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        time.sleep(0.2)  # they have said so, and sleep now
+        yield process
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "kill"])
+def test_whoever_is_ended_ends_all_and_waits_until_they_have_tidied_up(
+    going_on: subprocess.Popen[str], root: Path, how: str
+) -> None:
+    """A terminal tells the whole group, `kill` only the one: every session hears of it once, and no other begins."""
+    if how == "kill":
+        going_on.terminate()
+    else:
+        os.killpg(going_on.pid, signal.SIGINT)
+    said, _ = going_on.communicate(timeout=30)
+    assert going_on.returncode == 130
+    assert all(ran(root, name)["tidied"] for name in ENVIRONMENTS[:2])
+    assert not (root / ".venv-prefect" / "began").exists()
+    assert ".venv-airflow ends" in said
+    assert said.splitlines()[-1] == ".venv-prefect: did not run"
