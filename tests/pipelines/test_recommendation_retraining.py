@@ -190,7 +190,7 @@ def test_steps_in_processes_of_their_own_give_the_same(
 
 
 def test_a_week_later_the_champion_of_the_week_before_is_the_rival(sample: Path, week_later: Path) -> None:
-    """On the same users; then the same again is unchanged, and an earlier day replaces nobody."""
+    """On the same users; then the same again is unchanged."""
     second = run(recommendation_retraining, {"source": str(sample), "margin": 0.1, **QUICK})
     assert (second["verdict"]["mode"], second["verdict"]["champion"]["version"]) == ("noninferior", "1")
     assert champion_check(second)["outcome"] == "pass", champion_check(second)
@@ -198,9 +198,6 @@ def test_a_week_later_the_champion_of_the_week_before_is_the_rival(sample: Path,
     assert [place.parent.name for place in lists(week_later)] == [f"window={WEEK_BEFORE}", f"window={AS_OF}"]
     third = run(recommendation_retraining, {"source": str(sample), "margin": 0.1, **QUICK})
     assert (third["verdict"]["outcome"], third["promotion"]) == ("unchanged", None)
-    earlier = run(recommendation_retraining, {"source": str(sample), "margin": 0.1, **QUICK}, as_of="2026-04-10")
-    assert earlier["state"] == "succeeded"
-    assert "it may have seen the answers" in champion_check(earlier)["why"]
     assert versions(week_later) == 2
 
 
@@ -229,6 +226,7 @@ def test_a_strangers_ratings_run_by_naming_their_columns(sample: Path, tmp_path:
     assert pq.read_schema(file).field("item").type == pa.int64()
 
 
+@pytest.mark.slow
 def test_below_the_floor_nothing_is_registered_and_nobody_gets_a_list(sample: Path, home: Path) -> None:
     """A rejection is a completed run."""
     result = runs(sample, {"floor": 0.99})

@@ -115,7 +115,7 @@ def test_what_can_be_no_id_is_refused_with_an_example(kind: str, value: str, sho
 HOSTILE = ['the "user"', "user", "select", "it's; --", "time", "item", " ", "Zoë", "item_id", "as_of", "{user}", "a\nb"]
 
 
-@settings(max_examples=25)  # each writes tables
+@settings(max_examples=15)  # each writes tables
 @given(st.permutations(HOSTILE), st.integers(0, 4))
 def test_columns_may_be_called_anything(names: list[str], others: int) -> None:
     """Even what the result calls its own, with other columns of such names beside them."""
@@ -321,7 +321,7 @@ def test_the_same_seed_gives_the_same_split_and_another_another() -> None:
     assert share == pytest.approx(0.25, abs=0.06)  # two draws know nothing of one another
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(st.integers(0, 10_000), st.floats(0.05, 0.9))
 def test_a_pair_keeps_its_side_when_rows_are_added_later(seed: int, share: float) -> None:
     """So a champion of the same split has not seen what its successor is judged on."""

@@ -51,9 +51,8 @@ class Als:
 
         topk, width = _topk(), min(k, len(self.items))
         items, scores = np.full((len(users), k), -1, np.int32), np.full((len(users), k), -np.inf, np.float32)
-        if len(users):  # the library looks at a hundred rows at a time
-            factors = self._factors(users, histories)
-            items[:, :width], scores[:, :width] = topk(self.items, factors, width, filter_query_items=skip)
+        found = topk(self.items, self._factors(users, histories), width, filter_query_items=skip)  # by hundreds of rows
+        items[:, :width], scores[:, :width] = found
         missing = scores < _FLOOR
         items[missing], scores[missing] = -1, 0
         return items, scores
