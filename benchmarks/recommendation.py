@@ -71,9 +71,10 @@ def worlds(
 
 
 def release(rows: int = 1_000_000, repeats: int = 3, trials: int = 6) -> dict[str, Any]:
-    """Medians: `{rows, users, items, cpu_ratio, ours_cpu, plain_cpu, ours_wall, …, ours_peak_mb, …, steps, ndcg}`.
+    """Medians: `{rows, cpu_ratio, ours_cpu, plain_cpu, ours_wall, plain_wall, steps, ndcg, options, validation}`.
 
-    `steps` are the CPU seconds of each step of ours, `ndcg` what each came to on the test.
+    `steps` are the CPU seconds of each step of ours; by way, `ndcg` is what it came to on the test, and `options` and
+    `validation` tell what it found of each candidate, and the nDCG reached on what was held back.
     """
     with tempfile.TemporaryDirectory(prefix="ostinato-benchmark-") as folder:
         loaded = _child(f"{folder}/loaded", "load", "sample", str(rows), "0", "7")
@@ -86,8 +87,9 @@ def release(rows: int = 1_000_000, repeats: int = 3, trials: int = 6) -> dict[st
         "cpu_ratio": side_by_side.ratio(runs, "ours", "plain"),
         **side_by_side.medians(runs, ("cpu", "wall")),
         "steps": runs["ours"][0]["steps"],
-        "ndcg": {way: several[0]["ndcg"] for way, several in runs.items()},
-        "options": {way: several[0]["options"] for way, several in runs.items()},
+        **{
+            what: {way: several[0][what] for way, several in runs.items()} for what in ("ndcg", "options", "validation")
+        },
     }
 
 
@@ -114,13 +116,25 @@ def _said_by_ours(said: dict[str, Any]) -> dict[str, Any]:
         if step["cpu_seconds"] is not None
     }
     searches = [step["outputs"]["facts"] for step in said["steps"] if step["name"] == "search_recommender"]
-    options = {facts["candidate"]: facts["options"] for facts in searches}
-    return {"ndcg": said["metrics"]["ndcg_at_10"], "steps": steps, "options": options}
+    return {
+        "ndcg": said["metrics"]["ndcg_at_10"],
+        "steps": steps,
+        "options": {one["candidate"]: _without_iterations(one["options"]) for one in searches},
+        "validation": {one["candidate"]: one["score"] for one in searches},
+    }
+
+
+def _without_iterations(options: dict[str, Any]) -> dict[str, Any]:
+    """Options without what is not searched."""
+    return {name: value for name, value in options.items() if name != "iterations"}
 
 
 def _said_by_plain(said: dict[str, Any]) -> dict[str, Any]:
-    options = {kind: options for kind, (_, options) in said["found"].items()}
-    return {"ndcg": said["metrics"]["ndcg_at_10"], "options": options}
+    return {
+        "ndcg": said["metrics"]["ndcg_at_10"],
+        "options": {kind: options for kind, (_, options) in said["found"].items()},
+        "validation": {kind: score for kind, (score, _) in said["found"].items()},
+    }
 
 
 _SAID: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"ours": _said_by_ours, "plain": _said_by_plain}

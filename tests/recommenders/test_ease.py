@@ -35,8 +35,8 @@ def test_weights_are_those_of_the_closed_form(found: Any, regularization: float)
 
 
 def test_a_catalogue_of_several_blocks_has_the_same_weights() -> None:
-    """Beyond 2,900 items the matrix is made, completed and divided in strips of fewer than all rows."""
-    found = taken_by(1500, 3100, most=60)
+    """Beyond 1,024 items the matrix is made, completed and divided in strips of fewer than all rows."""
+    found = taken_by(800, 1100, most=60)
     weights = Ease.fit(found, {"regularization": 20.0}, 0).weights
     assert np.abs(weights - closed_form(found, 20.0)).max() < 1e-4
 

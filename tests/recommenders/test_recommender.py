@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -312,6 +313,8 @@ def test_a_recommender_kept_by_skops_answers_as_before(kind: str, text: bool) ->
     frame = pd.DataFrame({"user": users, "recent": recent}, dtype=object)
     pd.testing.assert_frame_equal(again.predict(frame), model.predict(frame))
     assert again.get_params() == model.get_params()
+    assert again.taken.shape == model.taken.shape
+    assert (again.taken != model.taken).nnz == 0
 
 
 @kinds
@@ -357,6 +360,34 @@ def test_the_answers_are_the_same_however_many_threads_there_are(kind: str) -> N
         assert (found.returncode, found.stderr) == (0, "")
         answers.append(json.loads(found.stdout))
     assert answers[0] == answers[1]
+
+
+SERVING = """
+import sys
+import pandas as pd
+from skops import io
+model = io.load(sys.argv[1], trusted=["ostinato.recommenders.recommender.Recommender"])
+print(model.predict(pd.DataFrame({"user": ["x"], "recent": [[500, 501]]})).to_json())
+"""
+
+
+@kinds
+@pytest.mark.slow
+def test_a_recommender_in_a_process_of_its_own_answers_as_here_and_warns_of_nothing(kind: str, tmp_path: Path) -> None:
+    """So it is served."""
+    from skops import io
+
+    model = fitted(kind)
+    io.dump(model, tmp_path / "model.skops")
+    found = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SERVING, str(tmp_path / "model.skops")],
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "2", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout.strip() == model.predict(pd.DataFrame({"user": ["x"], "recent": [[500, 501]]})).to_json()
 
 
 def test_linear_algebra_has_one_thread_only_as_long_as_it_is_asked_to() -> None:

@@ -144,13 +144,15 @@ class Recommender:
 
         if "user" not in frame.columns:
             raise DataError(f"A recommender wants a column 'user'; there are {', '.join(map(repr, frame.columns))}.")
-        places = self.users.places(frame["user"].tolist())
-        recent = frame["recent"].tolist() if "recent" in frame.columns else [None] * len(frame)
+        recent = [_listed(cell) for cell in frame["recent"]] if "recent" in frame.columns else [[]] * len(frame)
+        since = self.items.places([item for listed in recent for item in listed])
+        ends = np.cumsum([0, *map(len, recent)])
         found: dict[str, list[Any]] = {"items": [], "scores": []}
-        for user, listed in zip(places, recent, strict=True):  # one by one, so that nobody's answer hangs on others'
+        users = self.users.places(frame["user"].tolist())
+        for row, user in enumerate(users):  # one by one, so that nobody's answer hangs on others'
             own = self.histories_of(np.array([user])).indices
-            since = self.items.places(_listed(listed))
-            top = self.top(of_rows([np.concatenate([own, since])], len(self.items)), 10, users=np.array([user]))
+            taken = of_rows([np.concatenate([own, since[ends[row] : ends[row + 1]]])], len(self.items))
+            top = self.top(taken, 10, users=np.array([user]))
             there = top.items[0] >= 0
             found["items"].append(self.items.at(top.items[0][there]).to_pylist())
             found["scores"].append([float(score) for score in top.scores[0][there]])

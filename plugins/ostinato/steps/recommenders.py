@@ -43,7 +43,8 @@ def search_recommender(
 ) -> Search:
     """Find the options with which one candidate ranks best, on the last part of what there is to learn from.
 
-    The usual options are tried first, further ones are drawn by a tree-structured Parzen estimator (optuna).
+    The usual options are tried first; further ones are drawn at random, from the eleventh on by a tree-structured
+    Parzen estimator (optuna).
 
     Args:
         candidate: "ease", "als", "item_knn" or "popularity".
