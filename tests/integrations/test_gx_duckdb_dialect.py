@@ -16,7 +16,6 @@ from typing import Any
 import duckdb
 import great_expectations as gx
 import great_expectations.expectations as gxe
-import psycopg
 import pytest
 import sqlalchemy
 from great_expectations.expectations.registry import get_expectation_impl
@@ -27,6 +26,8 @@ from integrations.postgres_server import postgres_server
 from ostinato.integrations import gx_duckdb_dialect
 from ostinato.integrations.gx_duckdb_dialect import guard_gx, served
 from ostinato.tables import duck, literal, quote
+
+psycopg = pytest.importorskip("psycopg", reason="the extra postgres is not installed here")
 
 COUNTS = {"result_format": "BASIC", "partial_unexpected_count": 0, "exclude_unexpected_values": True}
 SCHEMAS = Path(gx.__file__).parent / "expectations" / "core" / "schemas" / "index.json"
