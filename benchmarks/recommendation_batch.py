@@ -28,6 +28,19 @@ KINDS: dict[str, dict[str, Any]] = {
 PARTS = {"lists": ("lists ours", "lists implicit"), "step": ("step ours", "step implicit")}
 WAYS = tuple(way for ways in PARTS.values() for way in ways)
 K, EACH = 10, 30
+IMPORTED = (
+    "duckdb",
+    "implicit.als",
+    "implicit.nearest_neighbours",
+    "mlflow.pyfunc",
+    "mlflow.sklearn",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "ostinato.steps.recommending",
+    "pandas",
+    "pyarrow.parquet",
+    "scipy.sparse",
+    "skops.io",
+)
 
 
 def measure(rows: int = 3_000_000, repeats: int = 3, kinds: Sequence[str] = tuple(KINDS)) -> list[dict[str, Any]]:
@@ -69,9 +82,7 @@ def _be_child(task: str, *arguments: str) -> Any:
 
 def _import() -> None:
     """What is not part of what is timed."""
-    for name in ("duckdb", "implicit.als", "implicit.nearest_neighbours", "mlflow.pyfunc", "mlflow.sklearn", "pandas"):
-        importlib.import_module(name)
-    for name in ("pyarrow.parquet", "scipy.sparse", "skops.io", "ostinato.steps.recommending"):
+    for name in IMPORTED:
         importlib.import_module(name)
 
 

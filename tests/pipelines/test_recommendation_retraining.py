@@ -191,12 +191,12 @@ def test_steps_in_processes_of_their_own_give_the_same(
 
 def test_a_week_later_the_champion_of_the_week_before_is_the_rival(sample: Path, week_later: Path) -> None:
     """On the same users; then the same again is unchanged."""
-    second = run(recommendation_retraining, {"source": str(sample), "margin": 0.1, **QUICK})
+    second = run(recommendation_retraining, {"source": str(sample), **QUICK})
     assert (second["verdict"]["mode"], second["verdict"]["champion"]["version"]) == ("noninferior", "1")
     assert champion_check(second)["outcome"] == "pass", champion_check(second)
     assert second["promotion"]["replaced"] == "1"
     assert [place.parent.name for place in lists(week_later)] == [f"window={WEEK_BEFORE}", f"window={AS_OF}"]
-    third = run(recommendation_retraining, {"source": str(sample), "margin": 0.1, **QUICK})
+    third = run(recommendation_retraining, {"source": str(sample), **QUICK})
     assert (third["verdict"]["outcome"], third["promotion"]) == ("unchanged", None)
     assert versions(week_later) == 2
 
