@@ -82,6 +82,8 @@ def release(rows: int = 1_000_000, repeats: int = 3, trials: int = 6) -> dict[st
         for turn in range(repeats):
             for way in runs if turn % 2 == 0 else reversed(runs):
                 runs[way].append(_released(way, loaded, f"{folder}/{way}-{turn}", trials))
+    ours, plain = (runs[way][0]["validation"] for way in ("ours", "plain"))
+    assert all(abs(ours[name] / plain[name] - 1) < 0.03 for name in plain), f"the searches disagree: {ours} and {plain}"
     return {
         "rows": rows,
         "cpu_ratio": side_by_side.ratio(runs, "ours", "plain"),
@@ -234,7 +236,7 @@ def _chosen(model: Any) -> str:
 
 
 def _split(loaded: Any) -> Any:
-    from ostinato.steps.interactions import interactions, split_interactions
+    from ostinato.steps.interaction_tables import interactions, split_interactions
 
     with recommendation_worlds.at("interactions"):
         found = interactions(loaded)

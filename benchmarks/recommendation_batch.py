@@ -87,7 +87,7 @@ def _import() -> None:
 
 
 def _table(rows: int) -> Any:
-    from ostinato.steps.interactions import interactions
+    from ostinato.steps.interaction_tables import interactions
 
     with recommendation_worlds.at("load"):
         table = recommendation_worlds.written("clusters", rows, rows // (5 * EACH), 7, each=EACH)

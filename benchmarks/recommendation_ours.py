@@ -13,7 +13,7 @@ from typing import Any
 
 from ostinato import pipeline
 from ostinato.engines.local_run import run
-from ostinato.steps.interactions import interactions, split_interactions
+from ostinato.steps.interaction_tables import interactions, split_interactions
 from ostinato.steps.recommender_judgement import judge_recommender
 from ostinato.steps.recommenders import CANDIDATES, search_recommender, train_recommender
 from ostinato.steps.release import promote, register

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostinato import Dataset, Metrics, Model, Report, Verdict
-from ostinato.artifacts import MANIFEST, Artifact, digest_of, is_reference
+from ostinato.artifacts import Artifact, digest_of, is_reference, manifest_of
 from ostinato.context import Context, running
 from ostinato.errors import ContractError, DataError
 from ostinato.workspace import Workspace, local_path
@@ -182,7 +182,7 @@ def test_what_is_gone_is_said_to_be_gone() -> None:
     local_path(metrics.uri).unlink()
     with pytest.raises(DataError, match=r"metrics\.json is gone"):
         metrics.read()
-    Path(str(local_path(metrics.uri)) + MANIFEST).unlink()
+    Path(manifest_of(str(local_path(metrics.uri)))).unlink()
     with pytest.raises(DataError, match=r"metrics\.json is gone, or was never finished: it has no manifest"):
         metrics.manifest()
 

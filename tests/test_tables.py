@@ -422,7 +422,7 @@ def test_a_crash_of_the_query_leaves_the_earlier_table() -> None:
     with pytest.raises(duckdb.Error), duck() as connection:
         Dataset.save(connection, "SELECT CASE WHEN range > 99999 THEN error('broken') ELSE 'x' END FROM range(200000)")
     assert data.to_arrow().to_pydict() == {"a": [1]}
-    assert sorted(os.listdir(local_path(data.uri).parent)) == ["data.parquet", "data.parquet.manifest.json"]
+    assert sorted(os.listdir(local_path(data.uri).parent)) == [".data.parquet.manifest.json", "data.parquet"]
 
 
 # --- elsewhere ----------------------------------------------------------------------------------------------------

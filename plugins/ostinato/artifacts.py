@@ -21,7 +21,7 @@ from .workspace import filesystem, is_remote, local_path, read_text, to_uri, wri
 if TYPE_CHECKING:
     import pandas
 
-MANIFEST = ".manifest.json"
+_MANIFEST = ".manifest.json"
 
 
 def digest_of(value: Any) -> str:
@@ -68,10 +68,16 @@ class Artifact:
         """What is recorded beside the data: schema, rows, producer."""
         place = str(local_path(self.uri)) if not is_remote(self.uri) else self.uri
         try:
-            found: dict[str, Any] = json.loads(read_text(place + MANIFEST))
+            found: dict[str, Any] = json.loads(read_text(manifest_of(place)))
         except FileNotFoundError:
             raise DataError(f"{self.uri} is gone, or was never finished: it has no manifest.") from None
         return found
+
+
+def manifest_of(place: str) -> str:
+    """Where the manifest of what lies at a path or URL is: beside it, with a name that readers of folders pass over."""
+    folder, slash, name = place.rpartition("/")
+    return f"{folder}{slash}.{name}{_MANIFEST}"
 
 
 def is_reference(value: Any) -> bool:
@@ -97,15 +103,15 @@ def write_manifest(place: str, kind: str, digest: str, facts: Mapping[str, Any],
     """Write down beside the data what it is and who made it; data without a manifest was never finished."""
     context = current()
     producer = {"run": context.run_id, "pipeline": context.pipeline, "step": context.step}
-    write_json(place + MANIFEST, {"kind": kind, "digest": digest, "facts": dict(facts), "producer": producer, **more})
+    write_json(manifest_of(place), {"kind": kind, "digest": digest, "facts": dict(facts), "producer": producer, **more})
 
 
 def forget_manifest(place: str) -> None:
     """Let what lies at `place` count as unfinished until its manifest is written anew."""
     if not is_remote(place):
-        Path(place + MANIFEST).unlink(missing_ok=True)
+        Path(manifest_of(place)).unlink(missing_ok=True)
         return
-    files, path = filesystem(place + MANIFEST)
+    files, path = filesystem(manifest_of(place))
     with contextlib.suppress(FileNotFoundError):
         files.rm_file(path)
 

@@ -17,6 +17,7 @@ import pytest
 from engines import stories
 from engines.stories import STORIES, Story, labels_of, output_of, states_of
 from ostinato import each, pipeline, step, when
+from ostinato.artifacts import manifest_of
 from ostinato.engines.local_run import bury, resume, run
 from ostinato.errors import ParameterError, PipelineError, UnknownName, UsageError
 from ostinato.runner import records_of
@@ -187,11 +188,11 @@ def test_resume_runs_a_step_again_whose_output_is_gone(tmp_path: Path) -> None:
     """A record without its data is no result."""
     first = run(stories.success)
     uri = output_of(first, "table")["uri"].removeprefix("file://")
-    Path(uri + ".manifest.json").unlink()
+    Path(manifest_of(uri)).unlink()
     records_of(os.environ["OSTINATO_HOME"]).change_run(first["run_id"], state="failed")
     again = resume(first["run_id"])
     assert again["state"] == "succeeded"
-    assert Path(uri + ".manifest.json").exists()
+    assert Path(manifest_of(uri)).exists()
 
 
 def test_resume_of_a_finished_run_gives_its_outcome() -> None:

@@ -181,10 +181,8 @@ def test_steps_in_processes_of_their_own_give_the_same(
     reference: dict[str, Any], sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As every run by the command line is."""
-    monkeypatch.undo()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Step, "importable", True)
-        again = run(recommendation_retraining, {"source": str(sample), **QUICK})
+    monkeypatch.setattr(Step, "importable", True)
+    again = run(recommendation_retraining, {"source": str(sample), **QUICK})
     assert digests(again) == digests(reference)
     assert again["metrics"] == reference["metrics"]
 

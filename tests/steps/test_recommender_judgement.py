@@ -22,7 +22,7 @@ from ostinato.recommenders.als import Als
 from ostinato.recommenders.histories import matrix
 from ostinato.recommenders.ids import Ids
 from ostinato.recommenders.recommender import Recommender
-from ostinato.steps.interactions import split_interactions
+from ostinato.steps.interaction_tables import split_interactions
 from ostinato.tables import Dataset
 from ostinato.workspace import local_path
 from steps.tastes import AS_OF, crown, fit, halves, here, judge, said, saved, tastes, version_of

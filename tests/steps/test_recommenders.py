@@ -17,7 +17,7 @@ from integrations.mlflow_store import put_store
 from ostinato.artifacts import Search
 from ostinato.errors import DataError, ParameterError
 from ostinato.steps import recommenders
-from ostinato.steps.interactions import split_interactions
+from ostinato.steps.interaction_tables import split_interactions
 from ostinato.steps.recommenders import CANDIDATES, search_recommender, train_recommender
 from ostinato.tables import Dataset, duck
 from steps.tastes import AS_OF, fit, found, heard, here, said, saved, tastes
@@ -137,6 +137,14 @@ def test_users_may_be_few_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
     some = [score("popularity", data, seed=seed) for seed in (1, 1, 2)]
     assert some[0] == some[1]
     assert len({everybody, *some}) == 3
+
+
+def test_the_score_of_nearly_all_users_is_nearly_that_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing users changes who is judged, and nothing else."""
+    data = saved(tastes(6000))
+    everybody = score("ease", data)
+    monkeypatch.setattr(recommenders, "MOST_JUDGED", 110)
+    assert score("ease", data) == pytest.approx(everybody, rel=0.1)
 
 
 def test_what_was_taken_before_counts_where_it_may_be_recommended_again() -> None:

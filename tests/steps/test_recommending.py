@@ -100,8 +100,10 @@ def test_a_window_is_replaced_and_not_doubled(home: Path) -> None:
     assert lists(before).keys() == set(first.to_pandas().user)
     assert {path.name for path in local_path(made.uri).parent.iterdir()} == {
         "recommendations.parquet",
-        "recommendations.parquet.manifest.json",
+        ".recommendations.parquet.manifest.json",
     }
+    read = pd.read_parquet(local_path(made.uri).parents[1])  # the folder, as anybody would
+    assert len(read) == made.rows + before.rows
     assert not list((home / "tmp").glob("recommending-*"))
 
 
@@ -207,8 +209,8 @@ def test_a_bucket_holds_the_same_and_is_replaced_as_well() -> None:
     assert lists(made) == lists(local)
     files = fsspec.filesystem("memory").find("/bucket")
     assert sorted(Path(file).name for file in files) == [
+        ".recommendations.parquet.manifest.json",
         "recommendations.parquet",
-        "recommendations.parquet.manifest.json",
     ]
 
 

@@ -141,7 +141,7 @@ def test_a_clean_table_goes_on_as_it_is() -> None:
     assert not list(local_path(facts["page"]).parent.glob("*.parquet"))
     assert {path.name for path in local_path(facts["page"]).parent.iterdir()} == {
         "validation.json",
-        "validation.json.manifest.json",
+        ".validation.json.manifest.json",
         "validation.html",
         "gx_result.json",
         "data_docs.html",

@@ -10,7 +10,7 @@ from ostinato.graph import pipeline
 from ostinato.steps.approval import approve
 from ostinato.steps.data import TimeUnit, day_after_last_event, load
 from ostinato.steps.deployment import deploy
-from ostinato.steps.interactions import InteractionColumns, Split, interactions, split_interactions
+from ostinato.steps.interaction_tables import InteractionColumns, Split, interactions, split_interactions
 from ostinato.steps.recommender_judgement import judge_recommender
 from ostinato.steps.recommenders import CANDIDATES, search_recommender, train_recommender
 from ostinato.steps.recommending import recommend
@@ -125,7 +125,7 @@ def recommendation_retraining(
         options: by candidate, options that are not to be searched, e.g. {"als": {"factors": 128}}.
         trials: how many sets of options are tried of each candidate.
         budget: seconds of search for each candidate; its end, unlike the number of trials, is not the same each time.
-        ease_items: the most items for "ease", which inverts a matrix of items by items (10,000 take 400 MB).
+        ease_items: the most items for "ease", which inverts a matrix of items by items (10,000 take 2 GB at the peak).
         k: how many items are recommended, and judged.
         exclude_seen: whether what a user took already is not recommended again.
         floor: the least nDCG@k; by default it must be better than recommending what is most popular.

@@ -13,8 +13,8 @@ _CHUNK = 64
 def best_of(scores: NDArray[Any], k: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Places and values of the k largest of each row, largest first, of equals the lower place; -1 for -inf.
 
-    A row is cut into chunks: the k-th largest of the chunks' maxima is no larger than the k-th largest of the row, so
-    that only what reaches it need be sorted. On rows of 20,000 it takes a tenth of numpy's `argpartition`.
+    Only what reaches a bound need be sorted. A long row is cut into chunks: the k-th largest of the chunks' maxima is
+    no larger than the k-th largest of the row, and found sooner.
     """
     import numpy as np
 
@@ -25,6 +25,8 @@ def best_of(scores: NDArray[Any], k: int) -> tuple[NDArray[Any], NDArray[Any]]:
     if chunks > k:
         highest = scores[:, : chunks * _CHUNK].reshape(rows, chunks, _CHUNK).max(axis=2)
         least = np.partition(highest, chunks - k, axis=1)[:, chunks - k]
+    elif width > k:
+        least = np.partition(scores, width - k, axis=1)[:, width - k]
     row, item = np.nonzero((scores >= least[:, None]) & (scores > -np.inf))
     value = scores[row, item]
     order = np.lexsort((-value, row))  # stable: of equals the lower place stays first

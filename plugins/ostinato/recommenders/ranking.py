@@ -21,9 +21,14 @@ def hits(items: NDArray[Any], relevant: Any) -> NDArray[Any]:
     Args:
         items: places, best first, -1 where there is none.
         relevant: the items each row's user took (CSR, over the same places, indices sorted).
+
+    Raises:
+        ValueError: they are not.
     """
     import numpy as np
 
+    if not relevant.has_sorted_indices:
+        raise ValueError("Items in no order would be looked up in vain: sort the indices of each row.")
     width = np.int64(max(1, relevant.shape[1]))
     rows = np.repeat(np.arange(relevant.shape[0], dtype=np.int64), np.diff(relevant.indptr))
     pairs = rows * width + relevant.indices  # in rising order, as the rows and the indices in each are

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from .deployment import deploy
     from .evaluation import evaluate
     from .features import fraud_features
+    from .interaction_tables import interactions, split_interactions
     from .models import train
+    from .recommender_judgement import judge_recommender
+    from .recommenders import search_recommender, train_recommender
+    from .recommending import recommend
     from .release import promote, register, rollback
     from .validation import validate, validate_in_place
     from .windows import split_by_time
@@ -23,12 +27,18 @@ __all__ = [
     "deploy",
     "evaluate",
     "fraud_features",
+    "interactions",
+    "judge_recommender",
     "load",
     "promote",
+    "recommend",
     "register",
     "rollback",
+    "search_recommender",
     "split_by_time",
+    "split_interactions",
     "train",
+    "train_recommender",
     "validate",
     "validate_in_place",
 ]
@@ -39,12 +49,18 @@ _PLACES = {
     "deploy": "deployment",
     "evaluate": "evaluation",
     "fraud_features": "features",
+    "interactions": "interaction_tables",
+    "judge_recommender": "recommender_judgement",
     "load": "data",
     "promote": "release",
+    "recommend": "recommending",
     "register": "release",
     "rollback": "release",
+    "search_recommender": "recommenders",
     "split_by_time": "windows",
+    "split_interactions": "interaction_tables",
     "train": "models",
+    "train_recommender": "recommenders",
     "validate": "validation",
     "validate_in_place": "validation",
 }

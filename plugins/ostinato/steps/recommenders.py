@@ -13,7 +13,7 @@ from ostinato.graph import step
 from ostinato.recommenders.histories import histories, ids_of
 from ostinato.tables import Dataset, duck, literal
 
-from .interactions import Split, draw
+from .interaction_tables import Split, draw
 
 if TYPE_CHECKING:
     import duckdb
@@ -135,7 +135,6 @@ def _judged(later: Any, taken: Any, exclude_seen: bool, seed: int) -> Any:
     if exclude_seen:
         later = (later - later.multiply(taken)).tocsr()
         later.eliminate_zeros()
-    later.sort_indices()
     there = np.flatnonzero(np.diff(later.indptr))
     if not len(there):
         raise DataError(
@@ -148,6 +147,7 @@ def _judged(later: Any, taken: Any, exclude_seen: bool, seed: int) -> Any:
         chosen[np.random.default_rng(seed).choice(there, MOST_JUDGED, replace=False)] = 1
         later = (diags(chosen) @ later).tocsr().astype(np.float32)
         later.eliminate_zeros()
+    later.sort_indices()  # products and differences of matrices leave them as they come
     return later
 
 

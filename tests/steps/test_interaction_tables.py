@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostinato.errors import DataError, ParameterError
-from ostinato.steps.interactions import InteractionColumns, interactions, split_interactions
+from ostinato.steps.interaction_tables import InteractionColumns, interactions, split_interactions
 from ostinato.tables import Dataset, quote
 from steps.tastes import AS_OF, here, said, saved, selected, tastes
 
