@@ -48,7 +48,7 @@ def test_what_is_deployed_passes_the_check(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAIL" not in done.stdout
-    assert len(re.findall(r"flow \w+, \d+ parameters, 1 deployment\b", done.stdout)) == 2
+    assert len(re.findall(r"flow \w+, \d+ parameters, 1 deployment\b", done.stdout)) == 3
     assert "prefect.yaml: 4 deployments" in done.stdout
 
 
