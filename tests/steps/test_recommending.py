@@ -203,11 +203,11 @@ def test_a_bucket_holds_the_same_and_is_replaced_as_well() -> None:
     model = fit(data)
     local = recommended(model, data)
     for _ in range(2):
-        made = recommended(model, data, output="memory://bucket/lists/")
-    assert made.uri == "memory://bucket/lists/window=2026-03-01/recommendations.parquet"
+        made = recommended(model, data, output="memory://recommended/lists/")
+    assert made.uri == "memory://recommended/lists/window=2026-03-01/recommendations.parquet"
     assert made.digest == local.digest
     assert lists(made) == lists(local)
-    files = fsspec.filesystem("memory").find("/bucket")
+    files = fsspec.filesystem("memory").find("/recommended")
     assert sorted(Path(file).name for file in files) == [
         ".recommendations.parquet.manifest.json",
         "recommendations.parquet",
