@@ -33,7 +33,7 @@ def histories(connection: duckdb.DuckDBPyConnection, table: str, users: Ids, ite
     import numpy as np
 
     for name, ids in (("known_users", users), ("known_items", items)):
-        connection.register(name, _coded(ids))
+        connection.register(name, coded(ids))
     kinds = connection.sql(f"SELECT t.user, t.item FROM {table} AS t").types
     same_user, same_item = (_same(str(kind), ids) for kind, ids in zip(kinds, (users, items), strict=True))
     found = connection.sql(
@@ -46,7 +46,8 @@ def histories(connection: duckdb.DuckDBPyConnection, table: str, users: Ids, ite
     return matrix(np.asarray(found["u"]), np.asarray(found["i"]), len(users), len(items))
 
 
-def _coded(ids: Ids) -> Any:
+def coded(ids: Ids) -> Any:
+    """Ids with their places, as a table to join with."""
     import numpy as np
     import pyarrow as pa
 
@@ -65,6 +66,14 @@ def matrix(users: NDArray[Any], items: NDArray[Any], user_count: int, item_count
 
     ones = np.ones(len(users), np.float32)
     found = csr_matrix((ones, (users, items)), shape=(user_count, item_count))
+    found.sort_indices()
+    return found
+
+
+def without(later: Histories, taken: Histories) -> Histories:
+    """What stands in the one matrix and not in the other, of the same users and items."""
+    found = (later - later.multiply(taken)).tocsr()
+    found.eliminate_zeros()
     found.sort_indices()
     return found
 

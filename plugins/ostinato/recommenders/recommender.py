@@ -177,7 +177,8 @@ class Recommender:
         ones = np.ones(len(indices), np.float32)
         taken = csr_matrix((ones, indices, state["taken"]["indptr"]), shape=(len(users), len(items)))
         scorer = KINDS[state["kind"]].from_arrays(state["scorer"], state["options"])
-        self.__init__(state["kind"], state["options"], scorer, users, items, taken)  # type: ignore[misc]
+        whole = Recommender(state["kind"], state["options"], scorer, users, items, taken)
+        self.__dict__.update(whole.__dict__)
 
 
 def _listed(recent: Any) -> list[Any]:

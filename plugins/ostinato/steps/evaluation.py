@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
-import time as clock
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
@@ -16,7 +14,7 @@ from ostinato.graph import step
 from ostinato.ledger import Champion
 from ostinato.tables import Dataset, require_columns
 
-from . import bootstrap, frames, judging, measures, rivals
+from . import bootstrap, frames, judging, latency, measures, rivals
 from . import slices as parts_of
 from .bootstrap import Drawn, Interval
 from .judging import Check, Compare, Measured, Part, Rules
@@ -32,7 +30,6 @@ Block = Literal["auto", "day", "entity", "row"]
 LEVEL = 0.05  # how often chance may pass for skill; in all slices together, for harm
 SEED = 0
 MOST_SLICE_REPLICATES = 200  # an interval by Student's t needs no more
-LATENCY_CALLS, LATENCY_SECONDS = 15, 2.0
 
 
 @step(retries=2)
@@ -131,7 +128,7 @@ def evaluate(
     frame, _ = frames.frame(table, chosen)
     scores = frames.scores(estimator, frame, model.uri)
     candidate = Scored.of(scores, rows, asked, probabilities=hasattr(estimator, "predict_proba"))
-    latency = _latency_ms(estimator, frame)
+    latency_ms = _latency_ms(estimator, frame)
     if rival is not None:
         rival = rivals.scored(rival, table, rows, asked, frame, chosen)
     del frame
@@ -146,7 +143,7 @@ def evaluate(
         None if rival is None else rival.opponent(chance.difference),
         parts,
         candidate.bins is not None,
-        latency,
+        latency_ms,
         model.facts["size"] / 1e6 if "size" in model.facts else None,
     )
     checks = judging.judge(measured, rules)
@@ -192,9 +189,8 @@ def _check(rules: Rules, asked: Asked, block: str, replicates: int, entity: str 
     """Refuse what cannot be used before anything is read."""
     if asked.k < 1 or not 0 <= asked.rate <= 1:
         raise ParameterError(f"k is at least 1 and a rate from 0 to 1: not k={asked.k}, rate={asked.rate}.")
-    for argument, given, valid in (("compare", rules.compare, Compare), ("block", block, Block)):
-        if given not in get_args(valid):
-            raise ParameterError(f"Unknown {argument}={given!r}. {suggest(given, get_args(valid))}")
+    if block not in get_args(Block):
+        raise ParameterError(f"Unknown block={block!r}. {suggest(block, get_args(Block))}")
     if block == "entity" and entity is None:
         raise ParameterError('block="entity" needs the column of the entity: give entity, or another block.')
     if replicates < 100:
@@ -206,12 +202,7 @@ def _check(rules: Rules, asked: Asked, block: str, replicates: int, entity: str 
     for name, value in {**least, **bounds, "floor": rules.floor, **rules.floors}.items():
         if value is not None and (not math.isfinite(value) or (name in (*least, *bounds) and value < 0)):
             raise ParameterError(f"{name}={value} is no bound: write a number{' from 0 up' if name in least else ''}.")
-    known = asked.metrics(entity is not None, amount is not None)
-    for name in rules.floors:
-        if name not in known:
-            raise ParameterError(f"floors names {name!r}, which is no metric here. {suggest(name, known)}")
-    if rules.floor is not None and "average_precision" in rules.floors:
-        raise ParameterError("floor and floors['average_precision'] say the same thing: give one of them.")
+    judging.refuse_unknown(rules, judging.Measure(), asked.metrics(entity is not None, amount is not None))
 
 
 def _rival(champion: Champion | None, model: Model, rules: Rules, test: Dataset) -> Rival | None:
@@ -322,14 +313,8 @@ def _latency_ms(estimator: Any, frame: pandas.DataFrame) -> float | None:
     """How long it takes to score one row, in the median; None without rows."""
     if frame.empty:
         return None
-    row, taken = frame.iloc[:1], list[float]()
-    frames.scores(estimator, row, "the model")  # the first call sets things up
-    begun = clock.perf_counter()
-    while len(taken) < LATENCY_CALLS and clock.perf_counter() - begun < LATENCY_SECONDS:
-        before = clock.perf_counter()
-        frames.scores(estimator, row, "the model")
-        taken.append((clock.perf_counter() - before) * 1000)
-    return round(statistics.median(taken), 3)
+    row = frame.iloc[:1]
+    return latency.median_ms(lambda: frames.scores(estimator, row, "the model"))
 
 
 # --- telling ------------------------------------------------------------------------------------------------------

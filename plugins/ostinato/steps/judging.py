@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from ostinato.errors import ParameterError, suggest
 from ostinato.wording import metric
 
 from .bootstrap import Interval
@@ -128,6 +129,24 @@ class Measured:
     def scarce(self) -> str:
         """Why there is too little to say anything; empty where there is enough."""
         return self.measure.scarce(self.metrics)
+
+
+def refuse_unknown(rules: Rules, measure: Measure, known: Sequence[str]) -> None:
+    """Refuse a comparison or floors that there are not, before anything is read.
+
+    Args:
+        known: the names of the metrics there may be.
+
+    Raises:
+        ParameterError: with the nearest that there is.
+    """
+    if rules.compare not in get_args(Compare):
+        raise ParameterError(f"Unknown compare={rules.compare!r}. {suggest(rules.compare, get_args(Compare))}")
+    for name in rules.floors:
+        if name not in known:
+            raise ParameterError(f"floors names {name!r}, which is no metric here. {suggest(name, known)}")
+    if rules.floor is not None and measure.name in rules.floors:
+        raise ParameterError(f"floor and floors[{measure.name!r}] say the same thing: give one of them.")
 
 
 def judge(measured: Measured, rules: Rules) -> list[Check]:

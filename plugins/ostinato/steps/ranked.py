@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from ostinato.recommenders import ranking
-from ostinato.recommenders.histories import histories, ids_of, matrix
+from ostinato.recommenders.histories import coded, histories, ids_of, matrix, without
 from ostinato.recommenders.ids import Ids
 from ostinato.tables import Dataset, duck
 
@@ -63,9 +63,7 @@ class Judged:
             counted = cast("pyarrow.Table", connection.sql(often).to_arrow_table())
             training = connection.execute(f"SELECT count(DISTINCT user) FROM {known}").fetchall()[0][0]
         if exclude_seen:
-            relevant = (relevant - relevant.multiply(before)).tocsr()
-            relevant.eliminate_zeros()
-            relevant.sort_indices()
+            relevant = without(relevant, before)
         there = np.flatnonzero(np.diff(relevant.indptr))
         if len(there) > most:
             there = np.sort(np.random.default_rng(seed).choice(there, most, replace=False))
@@ -147,19 +145,13 @@ class Offered:
 def latest(train: Dataset, users: Ids, most: int) -> list[list[str]]:
     """What each user took last, the latest first."""
     with duck() as connection:
-        connection.register("asked", _table(users))
+        connection.register("asked", coded(users))
         found = connection.execute(
             f"SELECT a.place, list(t.item::VARCHAR ORDER BY t.time DESC, t.item) FROM {train.sql(connection)} AS t "
             "JOIN asked AS a ON t.user = a.id GROUP BY a.place"
         ).fetchall()
     by_place = dict(found)
     return [list(dict.fromkeys(by_place.get(place, ())))[:most] for place in range(len(users))]
-
-
-def _table(users: Ids) -> Any:
-    import pyarrow as pa
-
-    return pa.table({"id": users.values, "place": list(range(len(users)))})
 
 
 def cold(judged: Judged) -> dict[str, float]:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-import statistics
-import time as clock
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from ostinato import catalog
 from ostinato.artifacts import Model, Verdict
 from ostinato.context import current
-from ostinato.errors import ContractError, ParameterError, suggest
+from ostinato.errors import ContractError, ParameterError
 from ostinato.graph import step
 from ostinato.ledger import Champion
 from ostinato.recommenders.ids import Ids
 from ostinato.tables import Dataset
 
-from . import judging, ranked, rivals
+from . import judging, latency, ranked, rivals
 from .judging import Compare, Measure, Measured, Part, Rules
 from .ranked import Judged, Offered
 from .rivals import Rival
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
 LEVEL = 0.05  # how often chance may pass for skill; in all slices together, for harm
 FEWEST_USERS = 30
 MOST_SHOWN = 5
-LATENCY_CALLS, LATENCY_SECONDS = 15, 2.0
 _OWN = ("coverage", "novelty")
 
 
@@ -181,14 +178,7 @@ def _check(rules: Rules, measure: Measure, k: int) -> None:
     """Refuse what cannot be used before anything is read."""
     if k < 1:
         raise ParameterError(f"k={k} must be 1 or more.")
-    if rules.compare not in get_args(Compare):
-        raise ParameterError(f"Unknown compare={rules.compare!r}. {suggest(rules.compare, get_args(Compare))}")
-    known = [*(f"{name}_at_{k}" for name in ranked.MEASURES), *_OWN]
-    for name in rules.floors:
-        if name not in known:
-            raise ParameterError(f"floors names {name!r}, which is no metric here. {suggest(name, known)}")
-    if rules.floor is not None and measure.name in rules.floors:
-        raise ParameterError(f"floor and floors[{measure.name!r}] say the same thing: give one of them.")
+    judging.refuse_unknown(rules, measure, [*(f"{name}_at_{k}" for name in ranked.MEASURES), *_OWN])
     bounds = {"floor": rules.floor, "margin": rules.margin, "slice_margin": rules.slice_margin, **rules.floors}
     for name, value in bounds.items():
         if value is not None and (not math.isfinite(value) or value < 0):
@@ -316,14 +306,8 @@ def _latency_ms(model: Recommender) -> float | None:
 
     if not len(model.users):
         return None
-    one, taken = pd.DataFrame({"user": model.users.values.slice(0, 1).to_pylist()}), list[float]()
-    model.predict(one)  # the first call sets things up
-    begun = clock.perf_counter()
-    while len(taken) < LATENCY_CALLS and clock.perf_counter() - begun < LATENCY_SECONDS:
-        before = clock.perf_counter()
-        model.predict(one)
-        taken.append((clock.perf_counter() - before) * 1000)
-    return round(statistics.median(taken), 3)
+    one = pd.DataFrame({"user": model.users.values.slice(0, 1).to_pylist()})
+    return latency.median_ms(lambda: model.predict(one))
 
 
 # --- telling ------------------------------------------------------------------------------------------------------

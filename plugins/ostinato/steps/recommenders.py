@@ -10,7 +10,7 @@ from ostinato.artifacts import Model, Search
 from ostinato.context import current
 from ostinato.errors import DataError, ParameterError
 from ostinato.graph import step
-from ostinato.recommenders.histories import histories, ids_of
+from ostinato.recommenders.histories import histories, ids_of, without
 from ostinato.tables import Dataset, duck, literal
 
 from .interaction_tables import Split, draw
@@ -133,8 +133,7 @@ def _judged(later: Any, taken: Any, exclude_seen: bool, seed: int) -> Any:
     from scipy.sparse import diags
 
     if exclude_seen:
-        later = (later - later.multiply(taken)).tocsr()
-        later.eliminate_zeros()
+        later = without(later, taken)
     there = np.flatnonzero(np.diff(later.indptr))
     if not len(there):
         raise DataError(
@@ -147,7 +146,7 @@ def _judged(later: Any, taken: Any, exclude_seen: bool, seed: int) -> Any:
         chosen[np.random.default_rng(seed).choice(there, MOST_JUDGED, replace=False)] = 1
         later = (diags(chosen) @ later).tocsr().astype(np.float32)
         later.eliminate_zeros()
-    later.sort_indices()  # products and differences of matrices leave them as they come
+        later.sort_indices()  # a product leaves them as they come
     return later
 
 

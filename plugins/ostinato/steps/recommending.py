@@ -46,13 +46,15 @@ def recommend(
         ContractError: the model is no recommender.
         ParameterError: k is below 1, or the run stands for no moment.
     """
+    from ostinato.recommenders.recommender import Recommender
+
     context = current()
     if k < 1:
         raise ParameterError(f"k={k} must be 1 or more.")
     if context.as_of is None:
         raise ParameterError('recommend must know the moment that the run stands for. Write "--as-of DATE".')
     recommender = model.load()
-    if not hasattr(recommender, "histories_of"):
+    if not isinstance(recommender, Recommender):
         raise ContractError(f"{model.uri} is a {type(recommender).__name__}, no recommender.")
     name = str(model.facts.get("name") or context.pipeline or "model")
     folder = _folder(output) if output else f"{context.workspace.home}/recommendations/{name}"
