@@ -17,6 +17,7 @@ from ostinato.steps.models import train
 from ostinato.steps.release import promote, register
 from ostinato.steps.validation import validate
 from ostinato.steps.windows import split_by_time
+from ostinato.suites.usual import AS_LONG_AS_BEFORE, has_happened, is_fresh
 from ostinato.tracing import when
 
 AtLeastOne = Annotated[int, Ge(1)]
@@ -48,29 +49,14 @@ def usual_rules(columns: Columns) -> dict[str, Any]:
                 ],
                 "on_fail": "quarantine",
             },
-            {
-                "column_values_to_be_between": {"column": columns.time, "max_value": "{{ day + 1d }}"},
-                "on_fail": "quarantine",
-                "why": "what is later than the day of the run has not happened",
-            },
+            has_happened(columns.time),
             {
                 "column_values_to_be_between": {"column": columns.amount, "min_value": 0, "max_value": largest},
                 "on_fail": "quarantine",
             },
             {"column_values_to_be_in_set": {"column": columns.label, "value_set": [0, 1]}, "on_fail": "quarantine"},
-            {
-                "column_max_to_be_between": {"column": columns.time, "min_value": "{{ as_of - 2d }}"},
-                "severity": "warning",
-                "why": "the table should reach up to the moment the run stands for",
-            },
-            {
-                "table_row_count_to_be_between": {
-                    "min_value": "{{ last.rows * 0.5 }}",
-                    "max_value": "{{ last.rows * 2 }}",
-                },
-                "severity": "warning",
-                "why": "against the last run that succeeded",
-            },
+            is_fresh(columns.time),
+            AS_LONG_AS_BEFORE,
         ],
     }
 

@@ -16,6 +16,7 @@ from ostinato.steps.recommenders import CANDIDATES, search_recommender, train_re
 from ostinato.steps.recommending import recommend
 from ostinato.steps.release import promote, register
 from ostinato.steps.validation import validate
+from ostinato.suites.usual import AS_LONG_AS_BEFORE, has_happened, is_fresh
 from ostinato.tracing import each, when
 
 AtLeastOne = Annotated[int, Ge(1)]
@@ -28,11 +29,7 @@ USUAL_RULES: dict[str, Any] = {
     "max_quarantine": 0.05,
     "expectations": [
         {"column_values_to_not_be_null": ["{user}", "{item}", "{time}"], "on_fail": "quarantine"},
-        {
-            "column_values_to_be_between": {"column": "{time}", "max_value": "{{ day + 1d }}"},
-            "on_fail": "quarantine",
-            "why": "what is later than the day of the run has not happened",
-        },
+        has_happened("{time}"),
         {
             # In an order, so that of two weights the same goes on each time: the larger.
             "rows": "SELECT * FROM {batch} QUALIFY row_number() OVER "
@@ -48,19 +45,8 @@ USUAL_RULES: dict[str, Any] = {
             "why": "who has more is no person",
         },
         {"column_values_to_be_between": {"column": "{weight}", "min_value": 0}, "on_fail": "quarantine"},
-        {
-            "column_max_to_be_between": {"column": "{time}", "min_value": "{{ as_of - 2d }}"},
-            "severity": "warning",
-            "why": "the table should reach up to the moment the run stands for",
-        },
-        {
-            "table_row_count_to_be_between": {
-                "min_value": "{{ last.rows * 0.5 }}",
-                "max_value": "{{ last.rows * 2 }}",
-            },
-            "severity": "warning",
-            "why": "against the last run that succeeded",
-        },
+        is_fresh("{time}"),
+        AS_LONG_AS_BEFORE,
     ],
 }
 
