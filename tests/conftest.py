@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("OSTINATO_HOME", str(place))
     context._current.set(None)
     return place
+
+
+@pytest.fixture(autouse=True)
+def stores_of_its_own() -> Iterator[None]:
+    """MLflow keeps the connections to every store it has seen; each test has another, and files are not endless."""
+    yield
+    for part in ("tracking", "model_registry"):
+        store = sys.modules.get(f"mlflow.store.{part}.sqlalchemy_store")
+        for engine in list(store.SqlAlchemyStore._engine_map.values()) if store else ():
+            engine.dispose()
 
 
 @pytest.fixture(scope="session")

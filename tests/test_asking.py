@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
-import select
+import selectors
 import subprocess
 import sys
 import time
@@ -52,23 +52,29 @@ def command(*more: str) -> list[str]:
 def at_a_terminal(typed: str, *more: str) -> tuple[str, dict[str, Any]]:
     """Run at a terminal and type when asked; gives what was shown, and the approval."""
     master, slave = pty.openpty()
-    process = subprocess.Popen(
-        command(*more, "--json"), stderr=slave, stdin=slave, stdout=subprocess.PIPE, env={**os.environ, "TERM": "xterm"}
-    )
-    os.close(slave)
+    environment = {**os.environ, "TERM": "xterm"}
     said, deadline = "", time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if not select.select([master], [], [], 0.2)[0]:
-            continue
-        try:
-            said += os.read(master, 4096).decode(errors="replace")
-        except OSError:
-            break
-        if typed and "[y/n]" in said:
-            os.write(master, typed.encode())
-            typed = ""
-    assert process.stdout is not None
-    return said, approval_of(process.stdout.read().decode())
+    with (
+        os.fdopen(master, "r+b", buffering=0) as terminal,
+        selectors.DefaultSelector() as waiting,
+        subprocess.Popen(
+            command(*more, "--json"), stderr=slave, stdin=slave, stdout=subprocess.PIPE, env=environment
+        ) as process,
+    ):
+        os.close(slave)
+        waiting.register(terminal, selectors.EVENT_READ)
+        while time.monotonic() < deadline:
+            if not waiting.select(0.2):
+                continue
+            try:
+                said += terminal.read(4096).decode(errors="replace")
+            except OSError:
+                break
+            if typed and "[y/n]" in said:
+                terminal.write(typed.encode())
+                typed = ""
+        assert process.stdout is not None
+        return said, approval_of(process.stdout.read().decode())
 
 
 def approval_of(printed: str) -> dict[str, Any]:
