@@ -22,7 +22,7 @@ NEXT := .ostinato/sample/next
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-run: $(VENV)/.ready $(SAMPLE) $(NEXT) ## a fraud model on sample transactions: train, judge, promote; a week later at each call
+run: $(VENV)/.ready $(SAMPLE) $(NEXT) ## train, judge and promote a fraud model on made-up transactions; each call is a week later
 	@$(BIN)/ostinato run fraud_detection -p source=$(SAMPLE) --as-of $$(cat $(NEXT))
 	@$(BIN)/python -c 'import datetime as d, sys; now = d.date.fromisoformat(open(sys.argv[1]).read().strip()); \
 	  print(min(now + d.timedelta(7), d.date(2026, 5, 1)))' $(NEXT) > $(NEXT).part && mv $(NEXT).part $(NEXT)
@@ -33,7 +33,7 @@ airflow: $(AIRFLOW)/.ready $(SAMPLE) ## an Airflow on this machine with the read
 prefect: $(PREFECT)/.ready $(SAMPLE) ## a Prefect on this machine with the ready-made flows deployed
 	@$(PREFECT)/bin/python demo/start_prefect.py
 
-test: lint $(AIRFLOW)/.ready $(PREFECT)/.ready ## everything once: style, types, layers, all tests, without engines and on each
+test: lint $(AIRFLOW)/.ready $(PREFECT)/.ready ## everything once: style, types, layers; all tests without engines and on each; every template
 	@$(BIN)/python tests/run_all.py $(PYTEST)
 
 lint: $(VENV)/.ready ## style, types and import layers
@@ -46,11 +46,11 @@ bench: $(VENV)/.ready $(AIRFLOW)/.ready $(PREFECT)/.ready ## measure against han
 	$(BIN)/python benchmarks/run_all.py $(BENCH)
 
 lock: $(VENV)/.ready ## pin and hash requirements/*.txt anew
-	$(BIN)/uv pip compile $(LOCKED) --upgrade --group dev --extra apprise --extra lightgbm --extra postgres --extra recs -o requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile $(LOCKED) --upgrade --group dev --extra apprise --extra lightgbm --extra postgres --extra recs --extra templates -o requirements/dev.txt pyproject.toml
 	cp requirements/dev.txt requirements/airflow.txt # what both hold stays the same version wherever the engine allows it
-	$(BIN)/uv pip compile $(LOCKED) --group dev --extra airflow --extra postgres --extra recs -o requirements/airflow.txt pyproject.toml
+	$(BIN)/uv pip compile $(LOCKED) --group dev --extra airflow --extra postgres --extra recs --extra templates -o requirements/airflow.txt pyproject.toml
 	cp requirements/dev.txt requirements/prefect.txt
-	$(BIN)/uv pip compile $(LOCKED) --group dev --extra prefect --extra recs --constraint requirements/prefect.in -o requirements/prefect.txt pyproject.toml
+	$(BIN)/uv pip compile $(LOCKED) --group dev --extra prefect --extra recs --extra templates --constraint requirements/prefect.in -o requirements/prefect.txt pyproject.toml
 	$(BIN)/uv pip compile $(LOCKED) --upgrade -o requirements/base.txt pyproject.toml
 	echo uv | $(BIN)/uv pip compile $(LOCKED) --upgrade -o requirements/uv.txt -
 

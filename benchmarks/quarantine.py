@@ -58,12 +58,13 @@ def _table(rows: int) -> Any:
 def _rules() -> Any:
     from datetime import datetime
 
-    from ostinato.pipelines.fraud_detection import usual_rules
     from ostinato.steps.features import Columns
     from ostinato.suites.filling import filled
+    from ostinato.suites.naming import named
     from ostinato.suites.reading import read_suite
+    from ostinato.suites.usual import TRANSACTIONS
 
-    rules = [rule for rule in read_suite(usual_rules(Columns())).rules if rule.quarantine]
+    rules = [rule for rule in read_suite(named(TRANSACTIONS, vars(Columns()))).rules if rule.quarantine]
     return [filled(rule, {"day": datetime(2026, 9, 1)}, {}) for rule in rules]
 
 

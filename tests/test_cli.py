@@ -58,11 +58,15 @@ def test_help_names_every_command_and_the_exit_codes() -> None:
         assert "Usage:" in ostinato(*command.split(), "--help").stdout
 
 
-def test_list_names_the_ready_made_pipelines_with_what_they_do() -> None:
+def test_list_names_the_ready_made_pipelines_and_templates_with_what_they_do() -> None:
     """One line each, also as JSON."""
-    listed = dict(line.split(maxsplit=1) for line in ostinato("list").stdout.splitlines())
-    assert listed["fraud_detection"].startswith("Retrain the card-fraud model")
-    assert "fraud_detection" in json.loads(ostinato("list", "--json").stdout)["pipelines"]
+    tables = ostinato("list").stdout.split("\n\n")
+    pipelines, templates = (dict(line.split(maxsplit=1) for line in table.splitlines()) for table in tables)
+    assert pipelines["fraud_detection"].startswith("Retrain the card-fraud model")
+    assert templates["bring_your_model"].startswith("Your training script")
+    as_json = json.loads(ostinato("list", "--json").stdout)
+    assert set(as_json["pipelines"]) == set(pipelines) - {"pipeline"}
+    assert set(as_json["templates"]) == set(templates) - {"template"}
 
 
 def test_show_gives_the_graph_and_every_parameter(folder: Path) -> None:

@@ -26,11 +26,16 @@ VENDORS = (
 ).split()
 
 
+def package() -> list[Path]:
+    """The package's Python files; those of templates are of the projects that they become."""
+    return [path for path in PACKAGE.rglob("*.py") if PACKAGE / "templates" not in path.parents]
+
+
 def modules() -> list[str]:
-    """Every module but those that need a vendor wherever they are used: command line, samples, dialect, engines'."""
-    found = [path.relative_to(ROOT / "plugins").with_suffix("") for path in PACKAGE.rglob("*.py")]
+    """Every module but those that need a vendor wherever they are used: command line, samples, dialect, Copier's…"""
+    found = [path.relative_to(ROOT / "plugins").with_suffix("") for path in package()]
     names = [".".join(path.parts).removesuffix(".__init__") for path in found]
-    bound = r"\.cli$|\.printing$|_commands$|\.samples\.|_dialect$|\.engines\.(airflow|prefect)_"
+    bound = r"\.cli$|\.printing$|_commands$|\.samples\.|_dialect$|\.copier_|\.engines\.(airflow|prefect)_"
     return sorted(name for name in names if not re.search(bound, name))
 
 
@@ -116,7 +121,7 @@ def test_every_test_says_in_a_sentence_what_it_shows() -> None:
 def test_every_public_function_of_the_package_has_a_docstring() -> None:
     """What has no underscore is for others to read."""
     silent = []
-    for path in [*PACKAGE.rglob("*.py"), *(ROOT / "plugins").glob("*.py")]:
+    for path in [*package(), *(ROOT / "plugins").glob("*.py")]:
         for node in ast.parse(path.read_text()).body:
             if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name.startswith("_"):
                 continue

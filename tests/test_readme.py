@@ -39,7 +39,7 @@ def sh(command: str, folder: Path) -> str:
 def test_every_block_is_of_a_kind_that_is_run_here() -> None:
     """A block nobody runs would rot."""
     assert {kind for kind, _ in BLOCKS} == {"sh", "python"}
-    assert len(SHELL) == 10
+    assert len(SHELL) == 11
     assert len(PYTHON) == 1
 
 
@@ -93,15 +93,29 @@ def test_the_block_of_the_recommender_and_its_handbook_run(tmp_path: Path) -> No
     assert "films version 1 is the new champion" in sh(ratings, tmp_path)
 
 
+@pytest.mark.slow
+def test_the_block_of_the_templates_makes_a_project_that_is_green_and_runs(tmp_path: Path) -> None:
+    """From a table to a project, its tests and its first champion; the installation is tried dry."""
+    install, *commands = SHELL[6].strip().split("\n")
+    assert install == 'pip install ".[templates]"'
+    here = tmp_path / "here"
+    here.mkdir()
+    sh("ostinato data sample transactions --rows 50000 -o tx/", here)
+    said = sh("\n".join(commands), here)
+    assert "label: is_fraud" in said
+    assert " passed" in said
+    assert "card_fraud version 1 is the new champion" in said
+
+
 def test_make_airflow_starts_the_demo() -> None:
     """Only its recipe is looked at here: the demo and the block below it are run where Airflow is."""
-    assert "make airflow" in SHELL[6]
+    assert "make airflow" in SHELL[7]
     assert "demo/start_airflow.py" in sh("make -n airflow", ROOT)
 
 
 def test_make_prefect_starts_the_demo() -> None:
     """As with Airflow's."""
-    assert "make prefect" in SHELL[8]
+    assert "make prefect" in SHELL[9]
     assert "demo/start_prefect.py" in sh("make -n prefect", ROOT)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperArgument, TyperCommand
 
-from . import model_commands
+from . import model_commands, project_commands
 from .errors import OstinatoError, ParameterError, UsageError
 from .printing import print_json, print_table
 
@@ -84,13 +84,17 @@ def _place(uri: str) -> str:
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """The pipelines there are."""
+    """The pipelines and the templates there are."""
     from .catalog import find_pipeline, names
+    from .scaffold.finding import described
 
     found = {name: (find_pipeline(name).__doc__ or "").strip().split("\n")[0] for name in names("pipelines")}
+    templates = described()
     if as_json:
-        return print_json({"pipelines": found})
-    return print_table(("pipeline", "what it does"), list(found.items()))
+        return print_json({"pipelines": found, "templates": templates})
+    print_table(("pipeline", "what it does"), list(found.items()))
+    typer.echo()
+    return print_table(("template", "what `ostinato new` makes of it"), list(templates.items()))
 
 
 @app.command()
@@ -220,7 +224,7 @@ def runs(
     most: Annotated[int, typer.Option(min=1, help="how many runs to list")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """What ran, failed or was skipped, how long it took and what it cost."""
+    """What ran, how it ended, what it cost."""
     from .engines.local_run import bury
     from .outcome import outcome
     from .runner import records_of
@@ -279,6 +283,13 @@ def _show_run(result: Mapping[str, Any]) -> None:
     typer.echo(f"\n{decision(result)}\nreport: {result['report']}")
 
 
+# --- projects of one's own --------------------------------------------------------------------------------------
+
+
+app.command()(project_commands.new)
+app.command()(project_commands.update)
+
+
 # --- check ------------------------------------------------------------------------------------------------------
 
 
@@ -288,7 +299,11 @@ def check(
         str | None, typer.Argument(metavar="[PATH]", help="pipelines, DAGs or suites: a file or a folder")
     ] = None,
 ) -> None:
-    """Check offline that pipelines trace, suites are sound, DAG files load and the installation is whole."""
+    """Check pipelines, suites, DAG and flow files offline.
+
+    Pipelines are traced, rules read, DAG files loaded as Airflow loads them, flows as Prefect does; the installation is
+    looked at, too.
+    """
     from .checks import check_all
 
     failed = 0

@@ -23,7 +23,7 @@ from .markup import number
 from .printing import print_json, print_table
 from .workspace import Workspace
 
-app = typer.Typer(no_args_is_help=True, help="Models: the champion, why it is that, promote, roll back, verify.")
+app = typer.Typer(no_args_is_help=True, help="Models: which is champion and why; promote, roll back.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="a registered model, see `list`")]
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="the reason; it stands in the ledger")]

@@ -39,7 +39,7 @@ def dropped_in(tmp_path: Path) -> dict[str, str]:
     environment = {**kept, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     done = subprocess.run(
-        ["sh", "-eu", "-c", SHELL[7]], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        ["sh", "-eu", "-c", SHELL[8]], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAIL" not in done.stdout

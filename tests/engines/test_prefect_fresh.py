@@ -32,7 +32,7 @@ def test_the_readmes_block_deploys_everything(prefect_api: str, tmp_path: Path) 
     shutil.copy(ROOT / "prefect.yaml", tmp_path)
     environment = {**_of_somebody_new(tmp_path), "PREFECT_API_URL": prefect_api, "DO_NOT_TRACK": "1"}
     done = subprocess.run(
-        ["sh", "-eu", "-c", SHELL[9]], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        ["sh", "-eu", "-c", SHELL[10]], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("fraud_detection", "recommendation_retraining", "data_validation", "watch"):

@@ -21,9 +21,10 @@ from ostinato.context import Context, running
 from ostinato.engines.local_run import run
 from ostinato.errors import ValidationFailed
 from ostinato.graph import Step
-from ostinato.pipelines.recommendation_retraining import USUAL_RULES, recommendation_retraining
+from ostinato.pipelines.recommendation_retraining import recommendation_retraining
 from ostinato.samples.interactions import write
 from ostinato.steps.validation import validate
+from ostinato.suites.usual import INTERACTIONS
 from ostinato.tables import Dataset
 from ostinato.workspace import Workspace, local_path
 
@@ -281,7 +282,7 @@ def kept(
     with running(Context(place, run_id="r1", step="load", as_of=DAY, day=DAY)):
         data = Dataset.of(pa.table(columns), "given", time=names["time"])
     with running(Context(place, run_id="r1", step="validate", pipeline="shop", as_of=DAY, day=DAY)):
-        given = {"default": USUAL_RULES, "names": {**names, "most_a_day": most_a_day}, "max_quarantine": 1, **more}
+        given = {"default": INTERACTIONS, "names": {**names, "most_a_day": most_a_day}, "max_quarantine": 1, **more}
         return validate.function(data, **given)
 
 

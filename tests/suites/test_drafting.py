@@ -380,6 +380,20 @@ def test_identifiers_have_no_limit_but_zero(connection: duckdb.DuckDBPyConnectio
     assert "column_values_to_be_between: shifted_id" not in found
 
 
+def test_what_is_known_to_identify_gets_no_limits_and_what_is_known_later_may_be_null(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    """New cards and shops are right, whatever they are called; a label may come later than its row."""
+    made(connection, "5000 + i % 700 AS cc_num, 'shop ' || (i % 20) AS merchant, (i % 9 = 0)::INT AS fraud", 8000)
+    text = draft(connection, [Batch("things", "things")], dataset="t", ids=["cc_num", "merchant"], late=["fraud"])
+    found = {rule.name: dict(rule.arguments) for rule in parse_suite(text).rules}
+    assert found["column_values_to_be_between: cc_num"] == {"column": "cc_num", "min_value": 0}
+    assert "column_quantile_values_to_be_between: cc_num" not in found
+    assert "shop" not in text
+    assert "column_values_to_not_be_null: cc_num" in found
+    assert "column_values_to_not_be_null: fraud" not in found
+
+
 def test_the_key_is_called_so(connection: duckdb.DuckDBPyConnection) -> None:
     """Of the columns that identify a row the one named like it; unique floats, times and gappy ids do not."""
     made(connection, "i * 1.5::DOUBLE AS x, TIMESTAMP '2020-01-01' + to_hours(i) AS ts, i AS position, i + 7 AS tx_id")

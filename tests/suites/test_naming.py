@@ -101,3 +101,9 @@ def test_values_are_numbers_in_a_query() -> None:
 def test_what_is_made_is_a_suite() -> None:
     """As it would be read from a file."""
     assert len(read_suite({**named(SUITE, NAMES), "dataset": "orders"}).rules) == 5  # one of two columns is two
+
+
+def test_the_key_is_a_name_too() -> None:
+    """A suite without a key stays without."""
+    assert named({**SUITE, "key": "{user}"}, NAMES)["key"] == "who"
+    assert "key" not in named(SUITE, NAMES)

@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import time
@@ -975,3 +976,30 @@ def test_reading_loads_no_heavy_library(tmp_path: Path) -> None:
         assert not heavy & set(sys.modules), heavy & set(sys.modules)
     """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_suite_may_lie_in_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is found from any folder, also by a package's name of one letter."""
+    monkeypatch.syspath_prepend(tmp_path)
+    for package in ("rules_of_ours", "x"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
+        (tmp_path / package / "suite.yaml").write_text(
+            "dataset: t\nexpectations:\n  - column_values_to_be_unique: id\n"
+        )
+        assert read_suite(f"{package}:suite.yaml").name == "t"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("no_such_package:suite.yaml", "no Python package 'no_such_package'"),
+        ("no.such.package:suite.yaml", "no Python package 'no.such.package'"),
+        ("ostinato:suite.yaml", "has no suite suite.yaml"),
+        ("math:suite.yaml", "no Python package 'math'"),
+    ],
+)
+def test_a_suite_that_is_in_no_package_is_refused(name: str, said: str) -> None:
+    """With what is not there."""
+    with pytest.raises(SuiteError, match=re.escape(said)):
+        read_suite(name)

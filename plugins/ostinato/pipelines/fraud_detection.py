@@ -17,7 +17,7 @@ from ostinato.steps.models import train
 from ostinato.steps.release import promote, register
 from ostinato.steps.validation import validate
 from ostinato.steps.windows import split_by_time
-from ostinato.suites.usual import AS_LONG_AS_BEFORE, has_happened, is_fresh
+from ostinato.suites.usual import TRANSACTIONS
 from ostinato.tracing import when
 
 AtLeastOne = Annotated[int, Ge(1)]
@@ -29,36 +29,6 @@ class Features:
     """What the model sees beyond the generated features: `extra` names columns of the table."""
 
     extra: list[str] = field(default_factory=list)
-
-
-def usual_rules(columns: Columns) -> dict[str, Any]:
-    """What transactions must be like where no suite is named; the same shape as a suite's YAML."""
-    largest = 900_000_000_000  # the features' limit; NaN is greater than any number
-    return {
-        "dataset": "transactions",
-        "key": columns.id,
-        "expectations": [
-            {"column_values_to_be_unique": columns.id, "on_fail": "quarantine"},
-            {
-                "column_values_to_not_be_null": [
-                    columns.id,
-                    columns.time,
-                    columns.card,
-                    columns.terminal,
-                    columns.amount,
-                ],
-                "on_fail": "quarantine",
-            },
-            has_happened(columns.time),
-            {
-                "column_values_to_be_between": {"column": columns.amount, "min_value": 0, "max_value": largest},
-                "on_fail": "quarantine",
-            },
-            {"column_values_to_be_in_set": {"column": columns.label, "value_set": [0, 1]}, "on_fail": "quarantine"},
-            is_fresh(columns.time),
-            AS_LONG_AS_BEFORE,
-        ],
-    }
 
 
 def day_after_last_transaction(source: str, columns: Columns, query: str | None, time_unit: TimeUnit) -> str:
@@ -144,7 +114,19 @@ def fraud_detection(
         broken_times="keep",
     )
     checked = validate(
-        transactions, suite=suite, default=usual_rules(columns), subject=source, max_quarantine=max_quarantine
+        transactions,
+        suite=suite,
+        default=TRANSACTIONS,
+        names={
+            "id": columns.id,
+            "time": columns.time,
+            "card": columns.card,
+            "terminal": columns.terminal,
+            "amount": columns.amount,
+            "label": columns.label,
+        },
+        subject=source,
+        max_quarantine=max_quarantine,
     )
     table = fraud_features(
         checked,

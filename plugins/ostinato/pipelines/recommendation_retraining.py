@@ -16,39 +16,11 @@ from ostinato.steps.recommenders import CANDIDATES, search_recommender, train_re
 from ostinato.steps.recommending import recommend
 from ostinato.steps.release import promote, register
 from ostinato.steps.validation import validate
-from ostinato.suites.usual import AS_LONG_AS_BEFORE, has_happened, is_fresh
+from ostinato.suites.usual import INTERACTIONS
 from ostinato.tracing import each, when
 
 AtLeastOne = Annotated[int, Ge(1)]
 Share = Annotated[float, Ge(0), Le(1)]
-
-
-# What interactions must be like where no suite is named; the same shape as a suite's YAML.
-USUAL_RULES: dict[str, Any] = {
-    "dataset": "interactions",
-    "max_quarantine": 0.05,
-    "expectations": [
-        {"column_values_to_not_be_null": ["{user}", "{item}", "{time}"], "on_fail": "quarantine"},
-        has_happened("{time}"),
-        {
-            # In an order, so that of two weights the same goes on each time: the larger.
-            "rows": "SELECT * FROM {batch} QUALIFY row_number() OVER "
-            "(PARTITION BY {user}, {item}, {time} ORDER BY {weight|time} DESC) > 1",
-            "name": "an interaction is there once",
-            "on_fail": "quarantine",
-        },
-        {
-            "rows": "SELECT * FROM {batch} WHERE {user} IN (SELECT {user} FROM {batch} "
-            "GROUP BY {user}, date_trunc('day', {time}) HAVING count(*) > {most_a_day})",
-            "name": "nobody has more than {most_a_day} interactions a day",
-            "on_fail": "quarantine",
-            "why": "who has more is no person",
-        },
-        {"column_values_to_be_between": {"column": "{weight}", "min_value": 0}, "on_fail": "quarantine"},
-        is_fresh("{time}"),
-        AS_LONG_AS_BEFORE,
-    ],
-}
 
 
 def day_after_last_interaction(source: str, columns: InteractionColumns, query: str | None, time_unit: TimeUnit) -> str:
@@ -138,7 +110,7 @@ def recommendation_retraining(
     checked = validate(
         table,
         suite=suite,
-        default=USUAL_RULES,
+        default=INTERACTIONS,
         names={
             "user": columns.user,
             "item": columns.item,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
 BrokenTimes = Literal["refuse", "keep"]
+_NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)")
 _MICROSECONDS = {"s": 1_000_000.0, "ms": 1_000.0, "us": 1.0, "ns": 0.001}
 
 
@@ -93,7 +95,7 @@ def batches_of(
             columns = [quote(column) for column in select(found, None) if column != time]
             if time is not None:
                 select(found, [time])
-                columns.insert(0, f"{_moment(connection, found, time, time_unit)} AS {quote(time)}")
+                columns.insert(0, f"{moment(connection, found, time, time_unit)} AS {quote(time)}")
             found.keep(connection, name, columns)
             batches.append((found.name, quote(name)))
     return batches
@@ -107,7 +109,7 @@ def day_after_last_event(source: str, *, time: str, query: str | None = None, ti
     tomorrow = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None) + timedelta(days=1)
     with duck() as connection, opened(connection, source, query, [time]) as found:
         select(found, [time])
-        expression = _moment(connection, found, time, time_unit)
+        expression = moment(connection, found, time, time_unit)
         row = connection.execute(
             f"SELECT max(t) FILTER (t < {literal(tomorrow)}) FROM (SELECT {expression} AS t FROM {found.table})"
         ).fetchone()
@@ -125,7 +127,7 @@ def _save_until(
     broken_times: BrokenTimes,
 ) -> Dataset:
     context, name = current(), quote(time)
-    expression = _moment(connection, found, time, unit)
+    expression = moment(connection, found, time, unit)
     columns = [f"{expression} AS {name}", *(quote(column) for column in chosen if column != time)]
     unreadable = _broken_times(connection, found, time, expression, refuse=broken_times == "refuse")
     if unreadable:
@@ -175,14 +177,14 @@ def _broken_times(
     return 0
 
 
-def _moment(connection: duckdb.DuckDBPyConnection, found: Source, column: str, unit: TimeUnit) -> str:
+def moment(connection: duckdb.DuckDBPyConnection, found: Source, column: str, unit: TimeUnit) -> str:
     """An SQL expression giving a column as a UTC timestamp, NULL where a value is no time."""
     kind, name = found.columns[column], quote(column)
     if kind.startswith("TIMESTAMP") or kind == "DATE":
         return f"{name}::TIMESTAMP"  # the session's zone is UTC, so zoned times become UTC
     if kind == "VARCHAR" and unit == "auto":
         return f"try_cast({name} AS TIMESTAMPTZ)::TIMESTAMP"
-    if kind != "VARCHAR" and not kind.startswith(("TINYINT", "SMALLINT", "INT", "BIGINT", "HUGE", "U", "FLOAT", "D")):
+    if kind != "VARCHAR" and not _NUMBER.fullmatch(kind):
         raise DataError(
             f"{found.name}: {column!r} is {kind}, which is no time. Times are timestamps, dates, ISO text or epochs."
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -47,7 +47,14 @@ class _Draft:
     otherwise: _Draft | None = None
 
 
-def draft(connection: duckdb.DuckDBPyConnection, batches: Sequence[Batch], *, dataset: str) -> str:
+def draft(
+    connection: duckdb.DuckDBPyConnection,
+    batches: Sequence[Batch],
+    *,
+    dataset: str,
+    ids: Collection[str] = (),
+    late: Collection[str] = (),
+) -> str:
     """The YAML text of a suite that good batches meet; the same batches give the same text.
 
     A rule is drafted only if it holds on each batch. Bounds come from the extremes over the batches, widened outwards:
@@ -60,12 +67,17 @@ def draft(connection: duckdb.DuckDBPyConnection, batches: Sequence[Batch], *, da
 
     Args:
         dataset: what the table holds; becomes the suite's name.
+        ids: columns that tell things apart, whatever they are called: new values are right.
+        late: columns whose latest values may not be known yet: nulls are right.
 
     Raises:
         DataError: no batch, no rows, or batches of different columns or types.
     """
     until = datetime.now(UTC).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    columns = profiled(connection, batches, until)
+    columns = [
+        replace(column, is_id=column.name in ids, is_late=column.name in late)
+        for column in profiled(connection, batches, until)
+    ]
     event = _event_time(columns)
     drafts = [*_of_table(columns)]
     for column in columns:
@@ -143,6 +155,8 @@ def _of_column(column: Column) -> Iterator[_Draft]:
 
 def _nulls(column: Column) -> _Draft:
     rule = "column_values_to_not_be_null"
+    if column.is_late:
+        return _Draft(f"{shown(column.name)}: known later than the rest of its row: null until then")
     if not column.absent:
         return _Draft(f"never null in {column.rows:,} rows", rule, column.name, _SETS_ASIDE)
     if column.absent > 0.05:
@@ -156,7 +170,7 @@ def _nulls(column: Column) -> _Draft:
 
 
 def _of_text(column: Column) -> _Draft:
-    if found := _listed(column):
+    if not column.is_id and (found := _listed(column)):
         return found
     most = _outwards(2 * column.high, True, "integer") or 1
     lengths = _Draft(
@@ -165,7 +179,7 @@ def _of_text(column: Column) -> _Draft:
         {"column": column.name, "min_value": min(column.low, 1), "max_value": most},
         _SETS_ASIDE,
     )
-    if column.high > _LONGEST_CODE or not (regex := _shape(column.texts)):
+    if column.is_id or column.high > _LONGEST_CODE or not (regex := _shape(column.texts)):
         return lengths
     name = quote(column.name)
     return _Draft(
@@ -259,8 +273,8 @@ def _of_number(column: Column) -> Iterator[_Draft]:
         label = {"column": column.name, "value_set": [0, 1]}
         yield _Draft(f"{seen} seen: a label", "column_values_to_be_in_set", label, _SETS_ASIDE)
         yield _share_of_ones(column)
-    elif column.kind == "integer" and column.is_identity:
-        if column.low >= 0:
+    elif column.is_id or (column.kind == "integer" and column.is_identity):
+        if column.low is not None and column.low >= 0 and not column.odd:
             arguments = {"column": column.name, "min_value": 0}
             yield _Draft("identifies something: no limit but zero", _BETWEEN, arguments, _SETS_ASIDE)
     elif column.kind == "integer" and column.is_codes and (found := _listed(column)):

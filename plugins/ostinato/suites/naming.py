@@ -13,14 +13,16 @@ _PLACE = re.compile(r"(?<!\{)\{(\w+(?:\|\w+)*)\}(?!\})")
 
 
 def named(suite: Mapping[str, Any], names: Names) -> dict[str, Any]:
-    """A suite, as a mapping, with names put in; rules that speak of one that stands for nothing (None) are left out.
+    """A suite, as a mapping, with names put into its key and its rules.
 
-    `{weight|time}` is the first of them that stands for something. In a query a text is a column, quoted; in a sentence
-    it is taken as it is, and thousands are told apart. A value that is nothing but a place becomes what is put there, a
-    number too. `{batch}` and formulas stay.
+    Rules that speak of one that stands for nothing (None) are left out. `{weight|time}` is the first of them that
+    stands for something. In a query a text is a column, quoted; in a sentence it is taken as it is, and thousands are
+    told apart. A value that is nothing but a place becomes what is put there, a number too. `{batch}` and formulas
+    stay.
     """
     rules = [rule for rule in suite["expectations"] if None not in _put_in(rule, names)]
-    return {**suite, "expectations": [_filled(rule, names, query=False) for rule in rules]}
+    spoken_of = {"expectations": rules, **{key: suite[key] for key in ("key",) if key in suite}}
+    return {**suite, **_filled(spoken_of, names, query=False)}
 
 
 def _put_in(value: Any, names: Names) -> Iterator[Any]:

@@ -86,11 +86,18 @@ class Seen:
 
 @dataclass(frozen=True)
 class Column:
-    """One column in all batches."""
+    """One column in all batches.
+
+    Attributes:
+        is_id: said by somebody who knows: its values tell things apart.
+        is_late: likewise: its latest values may not be known yet.
+    """
 
     name: str
     type: str
     batches: tuple[Seen, ...]
+    is_id: bool = False
+    is_late: bool = False
 
     @property
     def kind(self) -> str:
@@ -166,6 +173,8 @@ class Column:
     @property
     def is_identity(self) -> bool:
         """Whether values tell things apart: by the name, or as whole numbers as close to each other as if given out."""
+        if self.is_id:
+            return True
         if self.kind not in _COUNTABLE:
             return False
         if self.kind == "uuid" or self.is_called(IDENTITY):

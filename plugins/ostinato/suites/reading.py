@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,6 +28,7 @@ OPTIONS = ("severity", "on_fail", "name", "why")
 PERCENT = r"\s*(100(\.0+)?|\d{1,2}(\.\d+)?)\s*%\s*"
 TABLE = r"(?![Bb][Aa][Tt][Cc][Hh]$)[A-Za-z_][A-Za-z0-9_]*"  # a name in SQL; `batch` is the table itself
 
+_IN_PACKAGE = re.compile(r"(?P<package>[A-Za-z_]\w*(\.\w+)*):(?P<file>[\w-]+\.\w+)")
 _OF_BATCH = r"\s*select\s+\*\s+from\s+\{batch\}"
 
 
@@ -41,9 +43,13 @@ class SuiteError(UsageError):
 def find_suite(name: str) -> str:
     """The file behind a suite's path, or behind a name: `NAME.yaml` in a folder of `OSTINATO_SUITES` or in `suites/`.
 
+    `package:file.yaml` is a file of a Python package, the same from any folder.
+
     Raises:
         SuiteError: no such file, with where it was looked for and what is there.
     """
+    if name.endswith(ENDINGS) and (inside := _IN_PACKAGE.fullmatch(name)):
+        return _find_in_package(inside["package"], inside["file"])
     if name.endswith(ENDINGS):
         if is_remote(name) or os.path.isfile(local_path(name)):
             return name
@@ -57,6 +63,20 @@ def find_suite(name: str) -> str:
     looked = ", ".join(str(folder) for folder in folders)
     near = _near(name, folders, whole=False)
     raise SuiteError([f"There is no suite {name!r} in {looked}; a path ends in .yaml or .yml. {near}"])
+
+
+def _find_in_package(package: str, file: str) -> str:
+    try:
+        spec = importlib.util.find_spec(package)
+    except ModuleNotFoundError:  # of a package above it
+        spec = None
+    folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
+    if not folders:
+        raise SuiteError([f"There is no Python package {package!r} to be imported here, so no suite {package}:{file}."])
+    for folder in folders:
+        if (folder / file).is_file():
+            return str(folder / file)
+    raise SuiteError([f"The package {package} has no suite {file}. {_near(file, folders, whole=True)}"])
 
 
 def _near(name: str, folders: Iterable[Path], *, whole: bool) -> str:

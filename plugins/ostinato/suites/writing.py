@@ -26,6 +26,19 @@ def entry(expectation: str, arguments: Any, options: Mapping[str, str]) -> Itera
         yield f"    {key}: {value}"
 
 
+def rule(said: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of a rule given as a suite's YAML gives it: the expectation first, then its options."""
+    (expectation, arguments), *options = said.items()
+    yield from entry(expectation, arguments, {key: spelled(value) for key, value in options})
+
+
+def suite_text(suite: Mapping[str, Any]) -> str:
+    """The YAML text of a suite given as a mapping."""
+    head = [f"{key}: {spelled(value)}" for key, value in suite.items() if key != "expectations"]
+    rules = [line for said in suite["expectations"] for line in rule(said)]
+    return "\n".join(["version: 1", *head, "expectations:", *rules]) + "\n"
+
+
 def key_and_value(key: str, value: str, indent: str) -> str:
     """An entry of a mapping; a longer key must say that it is one."""
     name = spelled(key)

@@ -1,0 +1,1 @@
+"""Projects from templates: made, and kept up to date."""
