@@ -30,6 +30,7 @@ import inspection  # noqa: E402
 import judgement  # noqa: E402
 import pipeline  # noqa: E402
 import prefect_engine  # noqa: E402
+import projects  # noqa: E402
 import promotion  # noqa: E402
 import quarantine  # noqa: E402
 import recommendation  # noqa: E402
@@ -72,6 +73,7 @@ def _sections() -> dict[str, Callable[[bool], list[str]]]:
         "quarantine": lambda q: _quarantine(quarantine.measure(repeats=1 if q else 7)),
         "drafting": lambda q: _drafting(drafting.measure(rows(q)[1:], 1 if q else 3)),
         "inspection": lambda q: _inspection(inspection.measure(rows(q)[1:], 1 if q else 5)),
+        "projects": lambda q: _projects(projects.measure(1 if q else 5)),
         "pipeline": lambda q: _pipeline(pipeline.measure(100_000 if q else 1_000_000, 1 if q else 3)),
         "judgement": lambda q: _judgement(judgement.measure(100_000 if q else 1_000_000, 1 if q else 3)),
         "promotion": lambda q: _promotion(promotion.measure(rounds=5 if q else 100)),
@@ -223,6 +225,27 @@ def _inspection(found: Sequence[dict[str, Any]]) -> list[str]:
         "",
         "Goal: at most 3 at 10 million rows. What is looked at closely, at most 200,000 rows, costs the same in all.",
         *_table(("rows", "ratio", "CPU s inspection / scan", "wall s", "peak MB"), rows),
+    ]
+
+
+def _projects(found: Sequence[dict[str, Any]]) -> list[str]:
+    rows = [
+        (
+            row["template"],
+            f"**{row['ostinato_wall']}**",
+            f"{row['copier_wall']}",
+            f"{row['cpu_ratio']}",
+            f"**{row['tests_wall']}** / {row['tests_cpu']}",
+        )
+        for row in found
+    ]
+    return [
+        "",
+        "## A project from a template",
+        "",
+        "Goals: `ostinato new` at most 2 s, without a table to look at; the project's tests at most 15 s. Copier's own",
+        "command renders the same files.",
+        *_table(("template", "new, wall s", "Copier, wall s", "CPU ratio", "tests, wall / CPU s"), rows),
     ]
 
 

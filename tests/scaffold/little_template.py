@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+import pytest
 
 from ostinato.scaffold.finding import find_template
 from ostinato.scaffold.making import make
@@ -35,6 +38,30 @@ def project(template: Path | str, folder: Path, **answers: str) -> Path:
     git(folder, "init", "-q")
     commit(folder)
     return folder
+
+
+def installed(
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    value: str = "team_templates.churn",
+    *,
+    name: str = "churn",
+    version: str = "2.1",
+) -> Path:
+    """A team's package with a template, as pip leaves it; a later version takes the place of the one before."""
+    about = f"team_templates-{version}.dist-info"
+    files: dict[str, str | bytes] = {
+        "team_templates/__init__.py": "",
+        "team_templates/churn/__init__.py": "",
+        "team_templates/churn/copier.yml": QUESTIONS,
+        "team_templates/churn/{{ name }}/__init__.py": f'"""The package of project_name, {version}."""\n',
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: team-templates\nVersion: {version}\n",
+        f"{about}/entry_points.txt": f"[ostinato.templates]\n{name} = {value}\n",
+    }
+    for module in [module for module in sys.modules if module.startswith("team_templates")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.syspath_prepend(str(written(place, files)))
+    return place / "team_templates" / "churn"
 
 
 def commit(folder: Path) -> None:

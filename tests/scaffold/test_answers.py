@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import sys
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -114,7 +115,10 @@ def test_what_is_no_channel_is_refused(slack: str) -> None:
 def test_control_characters_are_refused_in_every_answer(sign: str, text: str, key: str) -> None:
     """They could end a line of a generated file; halves of characters could not be written."""
     value = f"{text}{sign}{text}"
-    answer = {"columns": {"columns": {"time": value}}, "features": {"columns": {"features": ["a", value]}}}
+    answer: dict[str, dict[str, Any]] = {
+        "columns": {"columns": {"time": value}},
+        "features": {"columns": {"features": ["a", value]}},
+    }
     with pytest.raises(ParameterError, match=r"line break or another control character"):
         checked(answer.get(key, {key: value}))
 

@@ -11,25 +11,9 @@ from ostinato import __version__
 from ostinato.errors import UsageError
 from ostinato.scaffold.finding import Template, built_in, described, find_template
 from ostinato.scaffold.rendering import render
-from scaffold.little_template import QUESTIONS, template, written
+from scaffold.little_template import installed, template
 
 READY_MADE = ["blank", "bring_your_model", "fraud_detection", "recommendation_retraining"]
-
-
-def installed(
-    place: Path, monkeypatch: pytest.MonkeyPatch, value: str = "team_templates.churn", name: str = "churn"
-) -> Path:
-    """A team's package with a template, as pip leaves it."""
-    files: dict[str, str | bytes] = {
-        "team_templates/__init__.py": "",
-        "team_templates/churn/__init__.py": "",
-        "team_templates/churn/copier.yml": QUESTIONS,
-        "team_templates/churn/{{ name }}/__init__.py": '"""The package of project_name."""\n',
-        "team_templates-2.1.dist-info/METADATA": "Metadata-Version: 2.1\nName: team-templates\nVersion: 2.1\n",
-        "team_templates-2.1.dist-info/entry_points.txt": f"[ostinato.templates]\n{name} = {value}\n",
-    }
-    monkeypatch.syspath_prepend(str(written(place, files)))
-    return place / "team_templates" / "churn"
 
 
 def test_the_ready_made_templates_are_found_by_name() -> None:
@@ -84,7 +68,7 @@ def test_a_package_brings_its_template(tmp_path: Path, monkeypatch: pytest.Monke
     found = find_template("churn")
     assert found == Template("churn", folder, "2.1")
     assert described()["churn"] == "from team_templates.churn"
-    assert render(found, {"name": "mine"}).files == {"mine/__init__.py": b'"""The package of mine."""\n'}
+    assert render(found, {"name": "mine"}).files == {"mine/__init__.py": b'"""The package of mine, 2.1."""\n'}
 
 
 def test_a_package_cannot_take_the_name_of_a_ready_made_template(

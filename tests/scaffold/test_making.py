@@ -151,11 +151,11 @@ def test_an_address_is_kept_as_it_is(source: str) -> None:
 def test_a_path_is_kept_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The project stands elsewhere than the person; a colon makes no address of a file that is there."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("HOME", "/users/somebody")
     (tmp_path / "12:30.csv").touch()
     assert lasting("data/*.csv") == f"{tmp_path}/data/*.csv"
     assert lasting("../t.csv") == str(tmp_path.parent / "t.csv")
-    assert lasting("~/t.csv") == "/home/somebody/t.csv"
+    assert lasting("~/t.csv") == "/users/somebody/t.csv"
     assert lasting("12:30.csv") == f"{tmp_path}/12:30.csv"
 
 
@@ -172,7 +172,8 @@ def test_what_the_table_tells_goes_into_the_project(tmp_path: Path, monkeypatch:
     assert place.answers["columns"] == {"time": "ts"}
     origin = origin_of(tmp_path / "mine")
     assert origin.drawn == ("mine/suite.yaml",)
-    assert (tmp_path / "mine" / "mine" / "suite.yaml").read_text() == seen.suite != origin.files["mine/suite.yaml"]
+    assert (tmp_path / "mine" / "mine" / "suite.yaml").read_bytes() == seen.suite.encode()
+    assert origin.files["mine/suite.yaml"] == seen.suite.encode()
 
 
 @pytest.mark.parametrize("source", ["nothing.parquet", "junk.parquet", "postgresql://nowhere.invalid/x", " "])

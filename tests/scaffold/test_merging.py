@@ -36,7 +36,8 @@ def one(base: bytes | None, ours: bytes | None, theirs: bytes | None) -> Change 
 def test_what_one_side_changed_stands(versions: dict[str, tuple[str | None, str | None, str | None]]) -> None:
     """What only the owner changed stays, what only the template changed arrives, and no line of the owner's is lost."""
     sides = [
-        {path: each[side].encode() for path, each in versions.items() if each[side] is not None} for side in range(3)
+        {path: content.encode() for path, each in versions.items() if (content := each[side]) is not None}
+        for side in range(3)
     ]
     base, ours, theirs = sides
     after = dict(ours)

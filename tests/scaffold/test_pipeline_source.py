@@ -161,6 +161,18 @@ def fraud(
 '''
 
 
+@pytest.mark.parametrize("sign", ["a", "推", "é", "e\u0301", "\\", '"'])
+def test_a_line_is_broken_where_a_formatter_would(sign: str) -> None:
+    """At its limit, which is counted in columns: some letters take two, accents that stand alone none."""
+    made = ""
+    for length in [*range(20, 62), *range(80, 122)]:
+        roles, options = {"id": sign * length, "features": [sign * (length // 2), "b"]}, {"owner": sign * length}
+        made += with_answers(MANY_LINES, "fraud", {"columns": roles}, {}) + "\n\n"
+        made += with_answers(MANY_LINES, "fraud", {"columns": {"id": sign * length}}, options) + "\n\n"
+        made += with_answers(MANY_LINES, "fraud", {"columns": {"features": roles["features"]}}, {}) + "\n\n"
+    assert formatted(made) == made.rstrip("\n") + "\n"
+
+
 @settings(max_examples=8)
 @given(st.lists(st.lists(OF_ONE_LINE, min_size=9, max_size=9), min_size=10, max_size=10))
 def test_a_formatter_finds_nothing_to_do(samples: list[list[str]]) -> None:

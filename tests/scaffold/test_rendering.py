@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -212,6 +213,16 @@ def test_a_template_of_ones_own_is_plain_copier(tmp_path: Path) -> None:
     }
 
 
+@settings(max_examples=8)
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])))
+@example("Größe 推荐 😀 \\u00e9 \\ud83d \ufffe \ufeff \u200b <&'\"> \U0010ffff")
+def test_what_is_written_as_json_is_yaml_too(tmp_path_factory: pytest.TempPathFactory, owner: str) -> None:
+    """To YAML an escape is a character, never half of one; letters stay legible."""
+    content = of(tmp_path_factory.mktemp("json"), {"a.jinja": "{{ owner | tojson }}\n"}, owner=owner)["a"].decode()
+    assert json.loads(content) == YAML(typ="safe", pure=True).load(content) == owner
+    assert not re.search(r"\\u00[c-f]", content) or "\\u00" in owner
+
+
 def test_a_template_that_asks_for_no_name_has_none(tmp_path: Path) -> None:
     """Nothing is exchanged then."""
     found = find_template(str(template(tmp_path, {"a.py": "project_name = 1\n"}, "x: {type: int, default: 3}\n")))
@@ -237,7 +248,9 @@ def test_a_template_that_leaves_its_folder_is_refused(tmp_path: Path, files: dic
         of(tmp_path, dict(files), more)
 
 
-@pytest.mark.parametrize("more", ["_tasks: [touch x]\n", "_jinja_extensions: [this.Zen]\n"])
+@pytest.mark.parametrize(
+    "more", ["_tasks: [touch x]\n", "_jinja_extensions: [this.Zen]\n", "_migrations: [{command: touch x}]\n"]
+)
 def test_a_template_that_wants_to_run_something_is_refused(tmp_path: Path, more: str) -> None:
     """Templates are files."""
     with pytest.raises(UsageError, match="Templates are files here, nothing more"):

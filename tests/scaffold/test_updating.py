@@ -21,7 +21,7 @@ from ostinato.scaffold.making import look, make
 from ostinato.scaffold.origin import ANSWERS, PRISTINE, origin_of
 from ostinato.scaffold.pristine import packed
 from ostinato.scaffold.updating import Update, apply, planned, refuse_uncommitted
-from scaffold.little_template import QUESTIONS, commit, git, listing, project, template, written
+from scaffold.little_template import QUESTIONS, commit, git, installed, listing, project, template, written
 
 LINES = [f"line {number}" for number in range(20)]
 
@@ -65,7 +65,8 @@ VERSIONS: dict[str, tuple[str | None, str | None, str | None]] = {
 def version(place: Path, number: int, questions: str = QUESTIONS) -> Path:
     """The template in one of its versions."""
     files = {path: content[number - 1] for path, content in VERSIONS.items()}
-    return template(place, {path: content for path, content in files.items() if content is not None}, questions)
+    there: dict[str, str | bytes] = {path: content for path, content in files.items() if content is not None}
+    return template(place, {**there, "owner.txt.jinja": "{{ owner }}\n"}, questions)
 
 
 def edited(folder: Path) -> dict[str, str]:
@@ -222,17 +223,18 @@ def released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
 
 def test_a_ready_made_project_follows_the_installed_version(tmp_path: Path, released: Callable[..., None]) -> None:
     """With the notes of all versions between, the newest first, and not those of before."""
+    released("0.9.0")
     folder = project("fraud_detection", tmp_path / "mine", owner="Ada", slack="ml-ops", schedule="@daily")
     assert planned(folder).changes == []
     with (folder / "Makefile").open("a") as file:
         file.write("\nmine:\n\t@echo mine\n")
     commit(folder)
-    notes = "## 0.10.0\n\n- Tenth.\n\n## 0.9.0\n\n- Ninth.\n\n## 0.1.0\n\n- First.\n"
-    released("0.10.0", notes, makefile=lambda old: f"# New.\n{old}", readme=lambda old: f"{old}\nMore.\n")
+    notes = "## 0.11.0\n\n- Eleventh.\n\n## 0.10.0\n\n- Tenth.\n\n## 0.9.0\n\n- Ninth.\n"
+    released("0.11.0", notes, makefile=lambda old: f"# New.\n{old}", readme=lambda old: f"{old}\nMore.\n")
     found = updated(folder)
-    assert (found.before, found.origin.version) == ("0.1.0", "0.10.0")
+    assert (found.before, found.origin.version) == ("0.9.0", "0.11.0")
     assert fates(found) == {"Makefile": "merged", "README.md": "written"}
-    assert found.notes == "## 0.10.0\n\n- Tenth.\n## 0.9.0\n\n- Ninth."
+    assert found.notes == "## 0.11.0\n\n- Eleventh.\n## 0.10.0\n\n- Tenth."
     assert (folder / "Makefile").read_text().startswith("# New.\n")
     assert (folder / "Makefile").read_text().endswith("\nmine:\n\t@echo mine\n")
 
@@ -356,6 +358,18 @@ def test_a_template_that_moved_is_named_anew(tmp_path: Path, monkeypatch: pytest
     assert planned(Path(".")).changes == []
 
 
+def test_a_template_of_a_package_follows_its_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its name; where the package is gone, it is to be installed."""
+    installed(tmp_path / "old", monkeypatch)
+    folder = project("churn", tmp_path / "mine")
+    installed(tmp_path / "new", monkeypatch, version="2.10")
+    assert fates(updated(folder)) == {"mine/__init__.py": "written"}
+    assert origin_of(folder).version == "2.10"
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if str(tmp_path) not in place])
+    with pytest.raises(UsageError, match=r"no template 'churn'.* Version 2\.10 came with a package: install it"):
+        planned(folder)
+
+
 def test_a_script_that_is_new_can_be_executed(tmp_path: Path) -> None:
     """And one that is there keeps its mode."""
     folder = project(template(tmp_path / "t", {"old.sh": "1\n"}), tmp_path / "mine")
@@ -455,6 +469,17 @@ def test_a_repository_that_git_does_not_trust_is_told_as_git_tells_it(tmp_path: 
         refuse_uncommitted(folder)
 
 
+def test_another_repository_is_none_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hook, or a rebase, tells git of its own by the environment."""
+    folder = project(version(tmp_path / "template", 1), tmp_path / "mine")
+    (folder / "top.txt").write_text("mine\n")
+    git(tmp_path, "init", "-q", "other")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "other"))
+    with pytest.raises(UsageError, match=r"not committed \(top\.txt\)"):
+        refuse_uncommitted(folder)
+
+
 def test_a_pristine_file_of_a_stranger_removes_nothing(tmp_path: Path) -> None:
     """It could name what is outside of the project as a file the template has no more."""
     folder = project(version(tmp_path / "template", 1), tmp_path / "mine")
@@ -481,7 +506,7 @@ sys.path[:0] = {path!r}
 from ostinato.scaffold.updating import apply, planned
 
 folder = pathlib.Path({folder!r})
-found, written, write = planned(folder), [], pathlib.Path.write_bytes
+found, written, write = planned(folder, {{"owner": "Grace"}}), [], pathlib.Path.write_bytes
 def slow(self, content):
     written.append(self)
     if len(written) == {after}:
@@ -493,16 +518,18 @@ apply(folder, found)
 """
 
 
-@pytest.mark.parametrize("after", [3, "1 + len([c for c in found.changes if c.content]) + 1"])
-def test_a_killed_update_is_made_again(tmp_path: Path, after: object) -> None:
-    """After half of the files, or before the last one; committed or taken back, the next comes to the same."""
+@pytest.mark.parametrize(
+    ("after", "again"), [(3, {"owner": "Grace"}), ("1 + len([c for c in found.changes if c.content]) + 1", {})]
+)
+def test_a_killed_update_is_made_again(tmp_path: Path, after: object, again: dict[str, str]) -> None:
+    """After half of the files; or before the last one, when the answers are known already: it comes to the same."""
     place = version(tmp_path / "template", 1)
     folder = project(place, tmp_path / "mine")
     (folder / "top.txt").write_text(text(_18="mine"))
     commit(folder)
     whole = Path(shutil.copytree(folder, tmp_path / "whole"))
     version(place, 2)
-    apply(whole, planned(whole))
+    apply(whole, planned(whole, {"owner": "Grace"}))
     script = KILLED.format(path=sys.path, folder=str(folder), after=after)
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -513,7 +540,7 @@ def test_a_killed_update_is_made_again(tmp_path: Path, after: object) -> None:
     with pytest.raises(UsageError, match="not committed"):
         apply(folder, planned(folder))
     commit(folder)
-    apply(folder, planned(folder))
+    apply(folder, planned(folder, again))
     assert {path: each[1] for path, each in listing(folder).items()} == {
         path: each[1] for path, each in listing(whole).items()
     }

@@ -43,20 +43,20 @@ def copy(
     with Worker(str(template), out, data=dict(answers), defaults=not ask, quiet=True, settings=_NOBODYS) as worker:
         for key in unasked:
             worker.template.questions_data[key]["when"] = False
-        if worker.template.jinja_extensions:  # before the next line loads them
-            raise UnsafeTemplateError(["jinja_extensions"])
+        wanted = {"jinja_extensions", "migrations", "tasks"} & {
+            key for key, value in worker.template.config_data.items() if value
+        }
+        if wanted:  # before the next line loads them
+            raise UnsafeTemplateError(sorted(wanted))
         worker.jinja_env.policies["json.dumps_function"] = _json
         worker.run_copy()
         return dict(worker.answers.combined)
 
 
 def _json(value: Any, **options: Any) -> str:
-    """JSON that YAML reads in the same way: to YAML, an escape is a character, and not half of one."""
-    return re.sub(
-        r"\\u(d[89ab]..)\\u(d[c-f]..)",
-        lambda pair: bytes.fromhex(pair[1] + pair[2]).decode("utf-16-be"),
-        json.dumps(value, **options),
-    )
+    """JSON that YAML reads in the same way: an escape is a character there, not half of one. Letters stay letters."""
+    text = json.dumps(value, **{**options, "ensure_ascii": False})
+    return re.sub(r"[\x7f-\uffff]", lambda sign: sign[0] if sign[0].isprintable() else f"\\u{ord(sign[0]):04x}", text)
 
 
 @contextmanager

@@ -35,6 +35,7 @@ _ENOUGH_POSITIVES = 500
 _MOST_POSITIVES = 20_000  # fetched beside the sample where it has few
 _LONGEST_SUITE = 900_000  # characters: with 1,000,000 it is not read
 FEATURES = "features"
+_LISTED = 12  # features that are named
 _IDS = ("id", "card", "terminal", "user", "item")
 _LATE = ("label", "label_time")
 
@@ -138,7 +139,10 @@ class _Look:
         """All of it."""
         leaking = list(self._leaking())
         columns = self._columns({leak for leak, _ in leaking})
-        found, warnings = [self._size(), *self._roles()], [*missing_values(self._coverage, self._required)]
+        found, warnings = (
+            [self._size(), *self._roles(), *self._features(columns)],
+            [*missing_values(self._coverage, self._required)],
+        )
         if "time" in self._names:
             seen, amiss = period(self._coverage, self._names["time"], needs_days)
             found, warnings = [*found, *seen], [*warnings, *amiss]
@@ -209,6 +213,13 @@ class _Look:
         for role in self._wanted:
             if role in self._proposals:
                 yield f"{role}: {shown(self._names[role])}, {self._proposals[role].why}."
+
+    def _features(self, columns: Mapping[str, Any]) -> Iterator[str]:
+        if features := columns.get(FEATURES):
+            listed = ", ".join(shown(name) for name in features[:_LISTED])
+            more = f" and {len(features) - _LISTED:,} more" if len(features) > _LISTED else ""
+            advice = "" if FEATURES in self._chosen else "; take out what is not known in time"
+            yield f"features: {listed}{more}{advice}."
 
     # --- all rows ----------------------------------------------------------------------------------------------------
 

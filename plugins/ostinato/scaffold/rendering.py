@@ -56,7 +56,7 @@ def questions(template: Template) -> dict[str, Any]:
         UsageError: the questions cannot be read, or ask for a secret.
     """
     from_copier = _copier()
-    with _put_together(template) as source, from_copier.refusals(template.name, source):
+    with put_together(template) as source, from_copier.refusals(template.name, source):
         found: dict[str, Any] = from_copier.asked(source)
     if secret := next((key for key, said in found.items() if said.get("secret")), None):
         raise UsageError(
@@ -95,7 +95,7 @@ def render(
         if key not in asked:
             raise ParameterError(f"The template {template.name} does not ask for {key!r}. {suggest(key, asked)}")
     from_copier, good = _copier(), checked(answers)
-    with _put_together(template) as source, from_copier.refusals(template.name, source):
+    with put_together(template) as source, from_copier.refusals(template.name, source):
         out = source.with_name("out")
         given = from_copier.copy(source, out, good, ask=ask, unasked=unasked)
         made = {path.relative_to(out).as_posix(): path for path in out.rglob("*") if path.is_file()}
@@ -118,7 +118,7 @@ def _copier() -> Any:
 
 
 @contextlib.contextmanager
-def _put_together(template: Template) -> Iterator[Path]:
+def put_together(template: Template) -> Iterator[Path]:
     """The template in a folder of its own, over the files it shares: Copier would ask git about any other."""
     with tempfile.TemporaryDirectory(prefix="ostinato-") as scratch:
         place = Path(scratch).resolve() / "template"

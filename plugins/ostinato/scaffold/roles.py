@@ -404,6 +404,8 @@ def could_be_feature(column: Candidate) -> bool:
         return False
     if column.kind == "integer" and column.distinct == column.rows > 2:  # numbers given out one after the other
         return False
+    if column.kind == "integer" and any(_ROLES[role].by_name(column) > 0 for role in ("card", "user")):
+        return False  # a number like another: it says who, not how much
     if column.kind == "text":
         return column.times < 0.5 and column.distinct <= _FEW_TEXTS and column.distinct < 0.5 * column.present
     return column.kind in (*NUMBERS, "boolean")

@@ -125,12 +125,12 @@ def refuse_uncommitted(folder: Path) -> None:
 def _template(folder: Path, origin: Origin, moved: str | None) -> Template:
     if moved is not None:
         return find_template(moved)
-    if origin.version is not None:
-        return find_template(origin.template)
+    of_package = origin.version is not None
     try:
-        return find_template(str(folder / origin.template))
+        return find_template(origin.template if of_package else str(folder / origin.template))
     except UsageError as error:
-        raise UsageError(f"{error} If the template was moved, write --template PATH.") from None
+        hint = f"Version {origin.version} came with a package: install it."
+        raise UsageError(f"{error} {hint if of_package else 'If it was moved, write --template PATH.'}") from None
 
 
 def _refuse_newer(origin: Origin, template: Template, folder: Path) -> None:
