@@ -51,7 +51,7 @@ def ostinato(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command_and_the_exit_codes() -> None:
     """A newcomer finds the way from --help alone."""
     said = ostinato("--help").stdout
-    for command in ("list", "show", "run", "runs", "check", "suite", "data"):
+    for command in ("list", "show", "run", "runs", "new", "update", "check", "suite", "data"):
         assert f"\n  {command} " in said
     assert "Exit codes" in said
     for command in ("list", "show", "run", "runs", "check", "data sample", "suite draft", "suite schema"):
@@ -67,6 +67,25 @@ def test_list_names_the_ready_made_pipelines_and_templates_with_what_they_do() -
     as_json = json.loads(ostinato("list", "--json").stdout)
     assert set(as_json["pipelines"]) == set(pipelines) - {"pipeline"}
     assert set(as_json["templates"]) == set(templates) - {"template"}
+
+
+def test_a_table_is_named_by_a_setting_unless_it_is_given(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In .env, where an address with a password belongs, in the environment before it, and by -p before both."""
+    (folder / "takes.py").write_text(
+        "from ostinato import pipeline, step\n\n@step\ndef tell(source: str) -> str:\n    return source\n\n"
+        "@pipeline\ndef takes(source: str = 'default') -> None:\n    tell(source)\n"
+    )
+
+    def told(*arguments: str) -> str:
+        ran = json.loads(ostinato("run", "takes.py", *arguments, "--json").stdout)
+        return str(ran["parameters"]["source"])
+
+    assert told() == "default"
+    (folder / ".env").write_text("OSTINATO_TAKES_SOURCE=of a file\n")
+    assert told() == "of a file"
+    monkeypatch.setenv("OSTINATO_TAKES_SOURCE", "of the environment")
+    assert told() == "of the environment"
+    assert told("-p", "source=given") == "given"
 
 
 def test_show_gives_the_graph_and_every_parameter(folder: Path) -> None:

@@ -147,12 +147,15 @@ def run(
 ) -> None:
     """Run a pipeline here, to its end.
 
-    The run, its artifacts and its report are kept in the workspace (OSTINATO_HOME, by default .ostinato/).
+    The run, its artifacts and its report are kept in the workspace (OSTINATO_HOME, by default .ostinato/). The table
+    may be named by OSTINATO_<PIPELINE>_SOURCE, too, in the environment or in .env.
     """
     from .asking import answering
     from .catalog import find_pipeline
+    from .context import from_environment
     from .display import shown
     from .engines import local_run
+    from .parameters import with_source
 
     people = _people()
     ask = answering(people, approve=approve, reject=reject)
@@ -166,7 +169,8 @@ def run(
             result = local_run.resume(resume, found, listener=listener, ask=ask)
         else:
             assert found is not None  # refused above
-            result = local_run.run(found, _parameters(parameter or []), as_of=as_of, listener=listener, ask=ask)
+            given = with_source(found, _parameters(parameter or []), from_environment)
+            result = local_run.run(found, given, as_of=as_of, listener=listener, ask=ask)
     _tell(people, result)
     if as_json:
         print_json(result)

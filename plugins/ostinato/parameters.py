@@ -9,7 +9,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -127,11 +127,17 @@ def taken(pipeline: Pipeline[...], more: dict[str, Any]) -> dict[str, Any]:
     """
     known, given = names(pipeline), dict(more.pop("parameters", {}))
     given |= {name: more.pop(name) for name in list(more) if name in known}
-    source = os.environ.get(f"OSTINATO_{pipeline.name.upper()}_SOURCE")
-    if source and "source" in known:
-        given.setdefault("source", source)
+    given = with_source(pipeline, given, os.environ.get)
     check(pipeline, given)
     return given
+
+
+def with_source(
+    pipeline: Pipeline[...], given: Mapping[str, Any], setting: Callable[[str], str | None]
+) -> dict[str, Any]:
+    """Values with the setting `OSTINATO_<PIPELINE>_SOURCE` as `source`, where that is a parameter and not given."""
+    source = setting(f"OSTINATO_{pipeline.name.upper()}_SOURCE") if "source" in names(pipeline) else None
+    return {"source": source, **given} if source else dict(given)
 
 
 def over_given(pipeline: Pipeline[...], given: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:

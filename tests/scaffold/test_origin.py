@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ostinato.errors import UsageError
@@ -17,6 +17,7 @@ ORIGIN = Origin("blank", "1.2", {"name": "mine", "columns": {"time": "ts"}}, ("m
 TEXTS = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=200)
 
 
+@example({"a": "?0", "b": ["?0", ": ", "- x"]})
 @given(st.dictionaries(st.sampled_from("abc"), TEXTS | st.lists(TEXTS) | st.none() | st.integers() | st.booleans()))
 def test_a_project_remembers_every_answer(tmp_path_factory: pytest.TempPathFactory, answers: dict[str, Any]) -> None:
     """As it was given: `no` and `0x1` are texts, where they were."""

@@ -141,6 +141,11 @@ def _is_taken(name: str) -> bool:
     return name in sys.stdlib_module_names or name in _TAKEN
 
 
+def is_unwritable(text: str) -> bool:
+    """Whether a text holds what could end a line in a file, or has no place in one."""
+    return _CONTROL.search(text) is not None
+
+
 def _refuse_control_characters(key: str, value: Any) -> None:
     """What could end a line in a file ends nothing but the command."""
     if isinstance(value, Mapping):
@@ -149,5 +154,5 @@ def _refuse_control_characters(key: str, value: Any) -> None:
     elif isinstance(value, list):
         for part in value:
             _refuse_control_characters(key, part)
-    elif isinstance(value, str) and _CONTROL.search(value):
+    elif isinstance(value, str) and is_unwritable(value):
         raise ParameterError(f"{key}={value!r} holds a line break or another control character: leave it out.")

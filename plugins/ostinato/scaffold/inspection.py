@@ -21,6 +21,7 @@ from ostinato.suites.naming import named
 from ostinato.suites.writing import comment, shown
 from ostinato.tables import duck, literal, parquet_sql, quote
 
+from .answers import is_unwritable
 from .coverage import Coverage, balance, covered, label_sql, missing_values, period
 from .leakage import leaks
 from .roles import ROLES, Candidate, Proposal, could_be_feature, looked_at, proposed
@@ -172,7 +173,7 @@ class _Look:
         known = {column.name: column for column in self._candidates}
         named_ = {role: str(name) for role, name in self._chosen.items() if role != FEATURES and name is not None}
         taken = {*named_.values(), *(self._chosen.get(FEATURES) or ())}
-        free = [column for column in self._candidates if column.name not in taken]
+        free = [column for column in self._candidates if column.name not in taken and not is_unwritable(column.name)]
         open_ = {role: usual for role, usual in self._wanted.items() if role not in self._chosen}
         found = {role: Proposal(known[name], "as it was named") for role, name in named_.items()}
         found.update(proposed(free, open_))
@@ -200,8 +201,9 @@ class _Look:
         """The column of each role, in the order of the roles."""
         columns: dict[str, Any] = {role: self._names.get(role) for role in self._wanted}
         if FEATURES in self._wanted:
-            free = [each.name for each in self._free if could_be_feature(each) and each.name not in leaking]
-            columns[FEATURES] = self._chosen.get(FEATURES) or free or None
+            free = [each.name for each in self._free if could_be_feature(each) and not is_unwritable(each.name)]
+            known = [name for name in free if name not in leaking]
+            columns[FEATURES] = self._chosen.get(FEATURES) or known or None
         return columns
 
     @cached_property
@@ -300,7 +302,7 @@ class _Look:
             head = f"{self._looked_closely()}: what is rare may break a rule below."
             text = "\n".join(comment(head)) + "\n" + of_whole_table(text, self._rows)
         needs = usual(columns) if callable(usual) else named(usual, columns) if usual else None
-        return with_needs(text, needs or None, list(self._table.columns))
+        return with_needs(text, needs, list(self._table.columns))
 
     def _drafted(self, dataset: str, names: Sequence[str]) -> str:
         """A suite for some columns of the sample as `load` hands it on: the time first, as moments."""

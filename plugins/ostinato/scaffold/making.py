@@ -21,6 +21,9 @@ from .origin import Origin
 from .pristine import Files
 from .rendering import SUITE, questions, render, usual_columns, usual_rules
 
+# To learn from and to judge on, by the defaults of the pipelines; fraud looks back on 30 days and waits for 7.
+_DAYS = {"fraud_detection": 51, "recommendation_retraining": 21, "bring_your_model": 14}
+
 
 @dataclass(frozen=True)
 class Made:
@@ -52,14 +55,13 @@ def look(template: Template, given: Mapping[str, Any]) -> Inspection | None:
     """
     if not given.get("source"):
         return None
-    usual = usual_columns(questions(template))
-    name = str(given.get("name") or "table")
     return inspect(
         str(given["source"]),
-        usual,
+        usual_columns(questions(template)),
         chosen=given.get(COLUMNS, {}),
-        usual=lambda columns: usual_rules(template.name, columns) or None,
-        dataset=name,
+        usual=lambda columns: usual_rules(template.name, columns),
+        dataset=str(given.get("name") or "table"),
+        needs_days=_DAYS.get(template.name),
     )
 
 

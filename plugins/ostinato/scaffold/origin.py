@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ostinato.errors import UsageError
+from ostinato.suites.writing import spelled
 
 from .pristine import Files, packed, unpacked
 
@@ -41,12 +41,10 @@ class Origin:
 
     def written(self) -> Files:
         """The two files that keep it."""
-        from ruamel.yaml import YAML
-
-        text = io.StringIO()
-        said = {"template": self.template, "version": self.version, "answers": dict(self.answers)}
-        YAML(typ="safe", pure=True).dump({**said, **({"drawn": list(self.drawn)} if self.drawn else {})}, text)
-        return {ANSWERS: (_HEAD + text.getvalue()).encode(), PRISTINE: packed(self.files)}
+        lines = [f"template: {spelled(self.template)}", f"version: {spelled(self.version)}", "answers:"]
+        lines += [f"  {spelled(key)}: {spelled(value)}" for key, value in self.answers.items()] or ["  {}"]
+        lines += [f"drawn: {spelled(self.drawn)}"] if self.drawn else []
+        return {ANSWERS: (_HEAD + "\n".join(lines) + "\n").encode(), PRISTINE: packed(self.files)}
 
 
 def origin_of(folder: Path) -> Origin:

@@ -166,38 +166,40 @@ def _own(template: Template, files: Files, answers: Mapping[str, Any]) -> Files:
     own: Files = {}
     for path in sorted(files):
         try:
-            own[path] = _filled(path, files[path], name, answers)
+            own[path] = _filled(path, files, name, answers)
         except (SyntaxError, UnicodeDecodeError) as error:
             raise UsageError(f"The template {template.name} makes a {path} that is no Python: {error}") from None
     return own
 
 
-def _filled(path: str, content: bytes, name: str, answers: Mapping[str, Any]) -> bytes:
+def _filled(path: str, files: Files, name: str, answers: Mapping[str, Any]) -> bytes:
     if not path.endswith(".py"):
-        return content
-    source = content.decode("utf-8-sig")
+        return files[path]
+    source = files[path].decode("utf-8-sig")
     if PurePosixPath(path).name == "pipeline.py":
         if name in names_in(source):
             raise ParameterError(f"name={name!r} stands for something else in {path} already: choose another.")
         # the name first: an answer may hold the placeholder
         source = renamed(_TRACED_ONLY.sub("", source), PLACEHOLDER, name)
-        suite = {"suite": f"{name}:{SUITE}", "model": name}
+        ours = {"model": name, **({"suite": f"{name}:{SUITE}"} if f"{name}/{SUITE}" in files else {})}
         given = {key: answers[key] for key in ("source", COLUMNS) if answers.get(key)}
         options = {key: answers[key] for key in ("owner", "schedule") if answers.get(key)}
         if answers.get("slack"):
             options["on_failure"] = f"slack:{answers['slack']}"
-        return with_answers(source, name, {**given, **suite}, options).encode()
+        return with_answers(source, name, {**given, **ours}, options).encode()
     return renamed(source, PLACEHOLDER, name).encode()
 
 
 def _usual_suite(pipeline: str, answers: Mapping[str, Any]) -> str:
     """The rules that the ready-made pipeline has by itself, as a file to read and change."""
-    return _HEAD + suite_text(usual_rules(pipeline, answers[COLUMNS]))
+    rules = usual_rules(pipeline, answers[COLUMNS])
+    assert rules is not None  # every ready-made pipeline with a template has some
+    return _HEAD + suite_text(rules)
 
 
-def usual_rules(pipeline: str, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """A ready-made pipeline's own rules, for a table of these columns; none for other pipelines."""
+def usual_rules(pipeline: str, columns: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A ready-made pipeline's own rules, for a table of these columns; None for other pipelines."""
     from ostinato.suites import usual
 
     rules = {"fraud_detection": usual.TRANSACTIONS, "recommendation_retraining": usual.INTERACTIONS}.get(pipeline)
-    return {} if rules is None else named(rules, {**columns, "most_a_day": 1000})
+    return None if rules is None else named(rules, {**columns, "most_a_day": 1000})

@@ -177,10 +177,10 @@ def _remove_empty(place: Path, above: Path) -> None:
 
 
 def _notes(template: Template, since: str | None) -> str:
-    """The template's notes, up to those of the version that the project was made from."""
+    """The template's notes since the version that the project was made from; of one without versions the newest."""
     places = [place / NOTES for place in (template.folder, template.under) if place and (place / NOTES).is_file()]
     sections = [part for place in places for part in re.split(r"^(?=## )", place.read_text("utf-8"), flags=re.M)[1:]]
-    newer = [part for part in sections if since is None or _order(_version(part)) > _order(since)]
+    newer = sections[:1] if since is None else [part for part in sections if _order(_version(part)) > _order(since)]
     return "\n".join(part.strip() for part in newer)
 
 

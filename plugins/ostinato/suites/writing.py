@@ -87,6 +87,8 @@ def spelled(value: Any) -> str:
     """A value on one line, as every reader of YAML understands it."""
     if isinstance(value, str):
         return _quoted(value)
+    if value is None:
+        return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Mapping):
