@@ -24,6 +24,20 @@ os.environ.update(
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make test` runs the tests that need no engine in two parts, see `run_all.py`."""
+    parser.addoption("--part", choices=["projects", "others"], help="tests of projects from templates, or all others")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not of the part."""
+    if part := config.getoption("--part"):
+        folders = (Path(__file__).with_name("scaffold"), Path(__file__).with_name("templates"))
+        left_out = [item for item in items if (item.path.parent in folders) != (part == "projects")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty workspace, named by OSTINATO_HOME, and nothing of the caller's configuration."""

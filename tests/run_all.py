@@ -1,9 +1,9 @@
-"""All tests: those that need no engine, and beside them Airflow's and then Prefect's.
+"""All tests: those that need no engine, and beside them Airflow's, then Prefect's, then those of projects.
 
     make test                          all of them
-    make test PYTEST="-k something"    some; an environment may then have nothing to do
+    make test PYTEST="-k something"    some; a session may then have nothing to do
 
-What the engines' tests say is shown when the others have ended. Ctrl-C ends all of them.
+What those beside say is shown when the others have ended. Ctrl-C ends all of them.
 """
 
 from __future__ import annotations
@@ -19,33 +19,42 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-HERE, ENGINES = ".venv", {".venv-airflow": "airflow", ".venv-prefect": "prefect"}
+HERE, PROJECTS, ENGINES = ".venv", ".venv, projects", {".venv-airflow": "airflow", ".venv-prefect": "prefect"}
 NOTHING_CHOSEN = 5  # pytest's exit code
 
 
 class Sessions:
-    """Runs of pytest, one for each environment."""
+    """Runs of pytest: one for each engine's environment, two for the other, so that both cores are used to the end."""
 
     def __init__(self, chosen: Sequence[str]) -> None:
         self.chosen = list(chosen)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.ended_by_hand = False
 
-    def begin(self, environment: str, options: Sequence[str] = (), **where: Any) -> subprocess.Popen[bytes]:
-        """Start an environment's tests; what goes to the terminal comes from the caller's alone."""
-        command = [str(ROOT / environment / "bin" / "pytest"), *options]
-        self.processes[environment] = process = subprocess.Popen(command, cwd=ROOT, **where)
+    def begin(self, name: str, options: Sequence[str] = (), **where: Any) -> subprocess.Popen[bytes]:
+        """Start a session in the environment that its name begins with; only the caller's goes to the terminal."""
+        command = [str(ROOT / name.partition(",")[0] / "bin" / "pytest"), *options]
+        self.processes[name] = process = subprocess.Popen(command, cwd=ROOT, **where)
         if self.ended_by_hand:  # just before it could hear of that
             process.send_signal(signal.SIGINT)
         return process
 
-    def run_engines(self, said: Any) -> None:
-        """Each engine's tests alone, whatever was chosen, one engine after the other: they would share a core."""
-        for environment, engine in ENGINES.items():
+    def run_beside(self, said: Any) -> None:
+        """Each engine's tests alone, whatever was chosen, and those of projects, one after the other: on one core."""
+        for name in (*ENGINES, PROJECTS):
             if not self.ended_by_hand:
-                own = ["-o", "testpaths=tests/engines", "-o", f"cache_dir=.pytest_cache/{engine}"]
-                options = [*own, *self.chosen, "-m", engine]
-                self.begin(environment, options, stdin=subprocess.DEVNULL, stdout=said, stderr=said).wait()
+                options = self.of_engine(name) if name in ENGINES else self.of_part("projects")
+                self.begin(name, options, stdin=subprocess.DEVNULL, stdout=said, stderr=said).wait()
+
+    def of_engine(self, environment: str) -> list[str]:
+        """What pytest is told for an engine: its tests, and a memory of its own."""
+        engine = ENGINES[environment]
+        own = ["-o", "testpaths=tests/engines", "-o", f"cache_dir=.pytest_cache/{engine}"]
+        return [*own, *self.chosen, "-m", engine]
+
+    def of_part(self, part: str) -> list[str]:
+        """What pytest is told for a part of the tests that need no engine."""
+        return ["-o", f"cache_dir=.pytest_cache/{part}", "--part", part, *self.chosen]
 
     def interrupted(self, *_: Any) -> None:
         """A terminal's Ctrl-C reaches every session by itself: wait until they have tidied up."""
@@ -59,10 +68,10 @@ class Sessions:
                 process.send_signal(signal.SIGINT)
 
     def failed(self) -> list[str]:
-        """How the environments ended whose tests did not pass."""
+        """How the sessions ended whose tests did not pass."""
         fine = (0, NOTHING_CHOSEN) if self.chosen else (0,)
         codes = {name: one.returncode for name, one in self.processes.items()}
-        ended = {name: codes.get(name) for name in (HERE, *ENGINES)}
+        ended = {name: codes.get(name) for name in (HERE, *ENGINES, PROJECTS)}
         return [
             f"{name}: {'did not run' if code is None else f'pytest ended with {code}'}"
             for name, code in ended.items()
@@ -75,12 +84,12 @@ def main(chosen: Sequence[str]) -> int:
     sessions = Sessions(chosen)
     signal.signal(signal.SIGINT, sessions.interrupted)
     signal.signal(signal.SIGTERM, sessions.terminated)
-    print("Beside these run the tests on Airflow and Prefect; what they say follows.", flush=True)
+    print("Beside these run the tests on Airflow, on Prefect, and of projects; what they say follows.", flush=True)
     with tempfile.NamedTemporaryFile() as said:
-        engines = threading.Thread(target=sessions.run_engines, args=(said,))
-        engines.start()
-        sessions.begin(HERE, sessions.chosen).wait()
-        follow(Path(said.name), engines)
+        beside = threading.Thread(target=sessions.run_beside, args=(said,))
+        beside.start()
+        sessions.begin(HERE, sessions.of_part("others")).wait()
+        follow(Path(said.name), beside)
     failed = sessions.failed()
     print("\n".join(failed or ["All tests passed."]), flush=True)
     return 130 if sessions.ended_by_hand else 1 if failed else 0

@@ -254,8 +254,11 @@ def test_a_terminal_gets_a_live_display(folder: Path) -> None:
         ({"event": "log", "message": "half of [it]"}, "[red]: half of [it]"),
     ],
 )
-def test_the_live_display_names_the_items_that_run(event: dict[str, str], note: str) -> None:
+def test_the_live_display_names_the_items_that_run(
+    event: dict[str, str], note: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A mapped step has one line, however many items it has."""
+    monkeypatch.setenv("TERM", "xterm")  # on a dumb terminal nothing is live
     console = Console(file=io.StringIO(), force_terminal=True, width=100, no_color=True)
     with shown(console) as hear:
         hear({"event": "run", "nodes": ["search"]})

@@ -1,4 +1,4 @@
-"""What `make test` runs: three environments, two at a time, with stand-ins for their pytest."""
+"""What `make test` runs: four sessions in three environments, two at a time, with stand-ins for their pytest."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ from pathlib import Path
 import pytest
 
 ENVIRONMENTS = (".venv", ".venv-airflow", ".venv-prefect")
+SESSIONS = (*ENVIRONMENTS, ".venv, projects")  # the first beside the others, in this order
 PYTEST = f"""#!{sys.executable}
 import json, pathlib, sys, time
-folder = pathlib.Path(sys.argv[0]).parents[1]
-told = json.loads((folder / "told.json").read_text())
+root, environment = pathlib.Path(sys.argv[0]).parents[2], pathlib.Path(sys.argv[0]).parents[1].name
+name = environment + (", projects" if "projects" in sys.argv else "")
+told = json.loads((root / f"{{name}}.told").read_text())
 ran = {{"arguments": sys.argv[1:], "began": time.time()}}
-(folder / "began").touch()
-print(folder.name, "begins", flush=True)
+(root / f"{{name}}.began").touch()
+print(name, "begins", flush=True)
 try:
     time.sleep(told["seconds"])
 except KeyboardInterrupt:
     time.sleep(0.5)
     told["code"] = 2
     ran["tidied"] = True
-print(folder.name, "ends", flush=True)
-(folder / "ran.json").write_text(json.dumps({{**ran, "ended": time.time()}}))
+print(name, "ends", flush=True)
+(root / f"{{name}}.ran").write_text(json.dumps({{**ran, "ended": time.time()}}))
 sys.exit(told["code"])
 """
 
@@ -44,18 +46,19 @@ def root(tmp_path: Path) -> Path:
         program = tmp_path / name / "bin" / "pytest"
         program.write_text(PYTEST)
         program.chmod(0o755)
+    for name in SESSIONS:
         tell(tmp_path, name)
     return tmp_path
 
 
 def tell(root: Path, name: str, code: int = 0, seconds: float = 0.0) -> None:
-    """Let an environment's tests take so long and end so."""
-    (root / name / "told.json").write_text(json.dumps({"code": code, "seconds": seconds}))
+    """Let a session take so long and end so."""
+    (root / f"{name}.told").write_text(json.dumps({"code": code, "seconds": seconds}))
 
 
 def ran(root: Path, name: str) -> dict[str, object]:
-    """What an environment's pytest was given, and when it ran."""
-    found: dict[str, object] = json.loads((root / name / "ran.json").read_text())
+    """What a session's pytest was given, and when it ran."""
+    found: dict[str, object] = json.loads((root / f"{name}.ran").read_text())
     return found
 
 
@@ -64,31 +67,50 @@ def run_all(root: Path, *chosen: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-def test_the_engines_run_beside_the_others_and_one_after_the_other(root: Path) -> None:
-    """And each says what it says in one piece, the engines after the rest."""
+def test_the_others_run_beside_the_first_and_one_after_the_other(root: Path) -> None:
+    """And each says what it says in one piece, the first one first."""
     tell(root, ".venv", seconds=2)
     tell(root, ".venv-airflow", seconds=0.5)
     tell(root, ".venv-prefect", seconds=3)
     done = run_all(root)
     assert done.returncode == 0, done.stderr
-    here, airflow, prefect = (ran(root, name) for name in ENVIRONMENTS)
+    here, airflow, prefect, projects = (ran(root, name) for name in SESSIONS)
     assert airflow["began"] < here["ended"]
     assert airflow["ended"] <= prefect["began"] < here["ended"]
-    lines = [f"{name} {word}" for name in ENVIRONMENTS for word in ("begins", "ends")]
+    assert prefect["ended"] <= projects["began"]
+    lines = [f"{name} {word}" for name in SESSIONS for word in ("begins", "ends")]
     assert done.stdout.splitlines()[1:] == [*lines, "All tests passed."]
 
 
-def test_each_engine_takes_its_own_tests_of_what_is_chosen(root: Path) -> None:
+def test_each_session_takes_its_own_tests_of_what_is_chosen(root: Path) -> None:
     """Whatever marks were chosen; what it remembers of them is its own."""
     run_all(root, "-k", "a or b", "-m", "slow")
     chosen = ["-k", "a or b", "-m", "slow"]
-    assert ran(root, ".venv")["arguments"] == chosen
+    for part, name in (("others", ".venv"), ("projects", ".venv, projects")):
+        own = ["-o", f"cache_dir=.pytest_cache/{part}", "--part", part]
+        assert ran(root, name)["arguments"] == [*own, *chosen]
     for engine in ("airflow", "prefect"):
         own = ["-o", "testpaths=tests/engines", "-o", f"cache_dir=.pytest_cache/{engine}"]
         assert ran(root, f".venv-{engine}")["arguments"] == [*own, *chosen, "-m", engine]
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_two_parts_are_all_tests_and_none_twice() -> None:
+    """Counted by pytest itself, in a few folders."""
+    root = Path(__file__).parents[1]
+    paths = ["tests/scaffold", "tests/templates", "tests/test_run_all.py", "tests/samples"]
+
+    def collected(*options: str) -> set[str]:
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *options, *paths]
+        said = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120).stdout
+        return {line for line in said.splitlines() if "::" in line}
+
+    projects, others = collected("--part", "projects"), collected("--part", "others")
+    assert projects | others == collected()
+    assert not projects & others
+    assert {name.split("/")[1] for name in projects} == {"scaffold", "templates"}
+
+
+@pytest.mark.parametrize("name", SESSIONS)
 @pytest.mark.parametrize(("code", "chosen", "fine"), [(1, ["-x"], False), (5, [], False), (5, ["-x"], True)])
 def test_all_run_and_any_failure_is_one(root: Path, name: str, code: int, chosen: list[str], fine: bool) -> None:
     """To have nothing to do is one, unless something was chosen."""
@@ -96,7 +118,7 @@ def test_all_run_and_any_failure_is_one(root: Path, name: str, code: int, chosen
     done = run_all(root, *chosen)
     assert done.returncode == (0 if fine else 1)
     assert done.stdout.splitlines()[-1] == ("All tests passed." if fine else f"{name}: pytest ended with {code}")
-    assert all(ran(root, one) for one in ENVIRONMENTS)
+    assert all(ran(root, one) for one in SESSIONS)
 
 
 def test_an_environment_that_is_not_there_is_a_failure(root: Path) -> None:
@@ -104,18 +126,18 @@ def test_an_environment_that_is_not_there_is_a_failure(root: Path) -> None:
     (root / ".venv-prefect" / "bin" / "pytest").unlink()
     done = run_all(root, "-x")
     assert done.returncode == 1
-    assert done.stdout.splitlines()[-1] == ".venv-prefect: did not run"
+    assert ".venv-prefect: did not run" in done.stdout.splitlines()
 
 
 @pytest.fixture
 def going_on(root: Path) -> Iterator[subprocess.Popen[str]]:
     """Tests that take long, in a process group as of a terminal's command."""
-    for name in ENVIRONMENTS:
+    for name in SESSIONS:
         tell(root, name, seconds=50)
     command = [sys.executable, str(root / "tests" / "run_all.py")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         until = time.monotonic() + 30
-        while not all((root / name / "began").exists() for name in ENVIRONMENTS[:2]):
+        while not all((root / f"{name}.began").exists() for name in SESSIONS[:2]):
             assert time.monotonic() < until
             time.sleep(0.05)
         time.sleep(0.2)  # they have said so, and sleep now
@@ -133,7 +155,7 @@ def test_whoever_is_ended_ends_all_and_waits_until_they_have_tidied_up(
         os.killpg(going_on.pid, signal.SIGINT)
     said, _ = going_on.communicate(timeout=30)
     assert going_on.returncode == 130
-    assert all(ran(root, name)["tidied"] for name in ENVIRONMENTS[:2])
-    assert not (root / ".venv-prefect" / "began").exists()
+    assert all(ran(root, name)["tidied"] for name in SESSIONS[:2])
+    assert not any((root / f"{name}.began").exists() for name in SESSIONS[2:])
     assert ".venv-airflow ends" in said
-    assert said.splitlines()[-1] == ".venv-prefect: did not run"
+    assert said.splitlines()[-2:] == [f"{name}: did not run" for name in SESSIONS[2:]]
