@@ -26,16 +26,8 @@ from ostinato.suites.reading import parse_suite
 from ostinato.suites.suite import Suite
 from ostinato.suites.usual import INTERACTIONS, TRANSACTIONS
 from ostinato.tables import quote
+from scaffold.wanted import FRAUD
 
-FRAUD = {
-    "id": "tx_id",
-    "time": "ts",
-    "card": "card_id",
-    "terminal": "terminal_id",
-    "amount": "amount",
-    "label": "is_fraud",
-    "label_time": None,
-}
 TODAY = dt.datetime.now(dt.UTC).date()
 
 # A table of payments: a fraud in fifty rows, a row an hour.

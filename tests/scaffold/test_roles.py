@@ -11,17 +11,8 @@ from hypothesis import strategies as st
 
 from ostinato.scaffold.roles import Candidate, could_be_feature, looked_at, proposed
 from ostinato.tables import quote
+from scaffold.wanted import FRAUD, RECOMMENDATION
 
-FRAUD = {
-    "id": "tx_id",
-    "time": "ts",
-    "card": "card_id",
-    "terminal": "terminal_id",
-    "amount": "amount",
-    "label": "is_fraud",
-    "label_time": None,
-}
-RECOMMENDATION = {"user": "user_id", "item": "item_id", "time": "ts", "weight": None}
 ROWS = 2_000
 
 # Kinds of values, as SQL of a row's number.
