@@ -187,6 +187,15 @@ def test_a_table_that_cannot_be_read_is_told(source: str, tmp_path: Path, monkey
         look(find_template("blank"), {"source": "nothing.parquet"})
 
 
+@pytest.mark.parametrize(("days", "warned"), [(40, True), (60, False)])
+def test_a_table_of_too_few_days_is_told(days: int, warned: bool, tmp_path: Path) -> None:
+    """By what the template's pipeline looks back on, learns from and judges on."""
+    transactions.write(tmp_path / "t.parquet", rows=2_000, days=days)
+    seen = look(find_template("fraud_detection"), {"source": str(tmp_path / "t.parquet")})
+    assert seen is not None
+    assert any("days are too few" in warning for warning in seen.warnings) is warned
+
+
 def test_no_table_tells_nothing() -> None:
     """Made-up data is known."""
     assert look(find_template("blank"), {}) is None

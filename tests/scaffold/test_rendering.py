@@ -213,6 +213,16 @@ def test_a_template_of_ones_own_is_plain_copier(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("suite", [True, False])
+def test_a_pipeline_is_told_of_its_suite_only_where_there_is_one(suite: bool, tmp_path: Path) -> None:
+    """The default of one's own template stays otherwise."""
+    source = "@pipeline\ndef project_name(suite: str | None = None) -> None:\n    pass\n"
+    files = {"{{ name }}/pipeline.py": source} | ({"{{ name }}/suite.yaml": "expectations: []\n"} if suite else {})
+    made = of(tmp_path, files)["mine/pipeline.py"].decode()
+    assert ("= None" in made) is not suite
+    assert ('= "mine:suite.yaml"' in made) is suite
+
+
 @settings(max_examples=8)
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])))
 @example("Größe 推荐 😀 \\u00e9 \\ud83d \ufffe \ufeff \u200b <&'\"> \U0010ffff")

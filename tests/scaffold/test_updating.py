@@ -239,6 +239,13 @@ def test_a_ready_made_project_follows_the_installed_version(tmp_path: Path, rele
     assert (folder / "Makefile").read_text().endswith("\nmine:\n\t@echo mine\n")
 
 
+def test_a_folder_whose_versions_nobody_counts_tells_its_newest_note(tmp_path: Path) -> None:
+    """All of them would come again with each update."""
+    place = project(template(tmp_path / "t", {"a.txt": "1\n"}), tmp_path / "mine")
+    template(tmp_path / "t", {"a.txt": "2\n", "NOTES.md": "## Two\n\n- Second.\n\n## One\n\n- First.\n"})
+    assert planned(place).notes == "## Two\n\n- Second."
+
+
 def test_a_version_that_changes_nothing_for_a_project_is_no_news(tmp_path: Path, released: Callable[..., None]) -> None:
     """Its files stay as they are, to the byte."""
     folder = project("blank", tmp_path / "mine")
