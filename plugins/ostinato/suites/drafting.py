@@ -187,7 +187,7 @@ def _of_text(column: Column) -> _Draft:
         "column_values_to_match_regex",
         {"column": column.name, "regex": regex},
         _SETS_ASIDE,
-        claim=f"count(*) FILTER ({name} IS NOT NULL AND NOT regexp_matches({name}, {literal(regex)})) = 0",
+        claim=f"count(CASE WHEN NOT regexp_matches({name}, {literal(regex)}) THEN 1 END) = 0",
         otherwise=lengths,
     )
 
@@ -351,7 +351,7 @@ def _percentiles(column: Column) -> Iterator[_Draft]:
             continue
         bands[share] = band
         under, upto = (
-            f"count(*) FILTER ({name} {sign} {bound})" for sign, bound in zip(("<", "<="), band, strict=True)
+            f"count(CASE WHEN {name} {sign} {bound} THEN 1 END)" for sign, bound in zip(("<", "<="), band, strict=True)
         )
         claims.append(f"{under} < {share} * count({name}) AND {upto} >= {share} * count({name})")
     if bands:

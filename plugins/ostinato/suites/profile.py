@@ -275,7 +275,10 @@ def _scan(
 
 
 def _facts(name: str, type_: str, until: datetime) -> Iterator[tuple[str, str]]:
-    """What one scan asks of a column, and the SQL for it."""
+    """What one scan asks of a column, and the SQL for it.
+
+    Conditions are within what is counted: each FILTER would hold a chunk of all columns, too much for many.
+    """
     kind, column = Column(name, type_, ()).kind, quote(name)
     yield "present", f"count({column})"
     if kind in _COUNTABLE:
@@ -285,16 +288,16 @@ def _facts(name: str, type_: str, until: datetime) -> Iterator[tuple[str, str]]:
     if kind == "text":
         yield from _extremes(f"length({column})")
     if kind == "float":
-        yield from _extremes(column, f" FILTER (isfinite({column}))")
-        yield "odd", f"count(*) FILTER (NOT isfinite({column}))"
+        yield from _extremes(f"CASE WHEN isfinite({column}) THEN {column} END")
+        yield "odd", f"count(CASE WHEN NOT isfinite({column}) THEN 1 END)"
     if kind == "moment":
         moment = f"({column} AT TIME ZONE 'UTC')" if type_.endswith("ZONE") else f"{column}::TIMESTAMP"
         yield from ((end, f"strftime({sql}, '%Y-%m-%d')") for end, sql in _extremes(moment))
-        yield "odd", f"count(*) FILTER ({moment} > {literal(until)})"
+        yield "odd", f"count(CASE WHEN {moment} > {literal(until)} THEN 1 END)"
 
 
-def _extremes(column: str, which: str = "") -> Iterable[tuple[str, str]]:
-    return (("low", f"min({column}){which}"), ("high", f"max({column}){which}"))
+def _extremes(column: str) -> Iterable[tuple[str, str]]:
+    return (("low", f"min({column})"), ("high", f"max({column})"))
 
 
 class _Look:
