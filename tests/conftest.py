@@ -69,3 +69,9 @@ def tracking_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
 
     with mlflow_server(tmp_path_factory.mktemp("server")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def types_learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the type checker learnt of libraries in one project, for the others."""
+    return tmp_path_factory.mktemp("mypy")

@@ -12,15 +12,9 @@ pytest.importorskip("airflow", reason="Airflow is not installed here; its tests 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the type checker learnt of libraries."""
-    return tmp_path_factory.mktemp("mypy")
-
-
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_its_dag_is_found(template: str, tmp_path: Path, cache: Path) -> None:
+def test_its_dag_is_found(template: str, tmp_path: Path, types_learnt: Path) -> None:
     """None of the project's tests is skipped for want of an engine."""
-    said = ordered("test", made(template, "airflow", tmp_path / "card_fraud"), cache)
+    said = ordered("test", made(template, "airflow", tmp_path / "card_fraud"), types_learnt)
     assert " passed" in said
     assert "not installed" not in said

@@ -245,7 +245,7 @@ def test_a_template_that_asks_for_no_name_has_none(tmp_path: Path) -> None:
     [
         ({"{{ '..' }}/x.txt": ""}, ""),
         ({"{{ place }}.txt": ""}, "place: {type: str, default: ../../x}\n"),
-        ({"{{ place }}.txt": ""}, "place: {type: str, default: /tmp/x}\n"),
+        ({"{{ place }}.txt": ""}, "place: {type: str, default: /nowhere/x}\n"),
         ({"a.jinja": ""}, "_subdirectory: ../..\n"),
         ({"{{ _copier_conf.answers_file }}.jinja": ""}, "_answers_file: ../../x\n"),
         ({"a.jinja": "{{ _external_data.secrets }}"}, "_external_data: {secrets: /etc/passwd}\n"),
