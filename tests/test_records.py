@@ -87,6 +87,16 @@ def test_a_run_opened_again_is_running_with_its_first_start(records: Records) ->
     assert (again.started, again.tags) == (1000.0, {"code": "git:1"})
 
 
+def test_racing_to_open_a_run_wakes_none_that_has_ended(records: Records) -> None:
+    """Who looked before another process opened the run may write after a third has closed it."""
+    assert records.open_once(RUN) == RUN
+    records.close_run(RUN.run_id, "failed", error={"type": "StepLost", "message": "x"})
+    late = records.open_once(replace(RUN, started=2000.0, tags={"code": "git:2"}))
+    assert (late.state, late.started, late.tags) == ("failed", 1000.0, {"code": "git:1"})
+    assert late.error == {"type": "StepLost", "message": "x"}
+    assert records.run(RUN.run_id) == late
+
+
 @pytest.mark.parametrize(("state", "left"), [("failed", "failed"), ("cancelled", "cancelled")])
 def test_what_still_counted_as_running_ends_with_its_run(records: Records, state: str, left: str) -> None:
     """A killed step runs no hook of its own; what had ended stays as it was."""

@@ -231,11 +231,11 @@ class Records:
                 connection.execute(runs.insert().values(**vars(run)))
 
     def open_once(self, run: RunRecord) -> RunRecord:
-        """Write a new run unless another process was faster; gives what is on record."""
+        """Write a new run unless another process was faster; gives what is on record, which may have ended by now."""
         import sqlalchemy as sa
 
-        with contextlib.suppress(sa.exc.IntegrityError):
-            self.open_run(run)
+        with contextlib.suppress(sa.exc.IntegrityError), self._engine.begin() as connection:
+            connection.execute(_schema()[1]["runs"].insert().values(**vars(run)))
         return self.run(run.run_id)
 
     def change_run(self, run_id: str, **values: Any) -> None:
