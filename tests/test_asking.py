@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import selectors
 import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +11,7 @@ import pytest
 
 from ostinato.asking import described
 from pages import CHECK, lists_verdict, verdict
+from terminal import COMMAND, at_a_terminal
 
 PIPELINE = """
 from ostinato import Verdict, pipeline, step, when
@@ -46,35 +42,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def command(*more: str) -> list[str]:
-    return [sys.executable, "-m", "ostinato.cli", "run", "asking.py", *more]
+    return [*COMMAND, "run", "asking.py", *more]
 
 
-def at_a_terminal(typed: str, *more: str) -> tuple[str, dict[str, Any]]:
+def answered(typed: str, *more: str) -> tuple[str, dict[str, Any]]:
     """Run at a terminal and type when asked; gives what was shown, and the approval."""
-    master, slave = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm"}
-    said, deadline = "", time.monotonic() + 60
-    with (
-        os.fdopen(master, "r+b", buffering=0) as terminal,
-        selectors.DefaultSelector() as waiting,
-        subprocess.Popen(
-            command(*more, "--json"), stderr=slave, stdin=slave, stdout=subprocess.PIPE, env=environment
-        ) as process,
-    ):
-        os.close(slave)
-        waiting.register(terminal, selectors.EVENT_READ)
-        while time.monotonic() < deadline:
-            if not waiting.select(0.2):
-                continue
-            try:
-                said += terminal.read(4096).decode(errors="replace")
-            except OSError:
-                break
-            if typed and "[y/n]" in said:
-                terminal.write(typed.encode())
-                typed = ""
-        assert process.stdout is not None
-        return said, approval_of(process.stdout.read().decode())
+    run = at_a_terminal("run", "asking.py", *more, "--json", answers=[("[y/n]", typed)], piped=True)
+    return run.said, approval_of(run.printed)
 
 
 def approval_of(printed: str) -> dict[str, Any]:
@@ -86,7 +60,7 @@ def approval_of(printed: str) -> dict[str, Any]:
 
 def test_a_person_at_the_terminal_is_shown_the_verdict_and_asked() -> None:
     """Yes with a reason: both are kept, and who said it; what is no answer is asked again."""
-    said, approval = at_a_terminal("perhaps\nyes it looks right\n")
+    said, approval = answered("perhaps\nyes it looks right\n")
     assert "asking asks whether its candidate may be released" in said
     assert "average precision 0.7" in said
     assert "Write y or n" in said
@@ -97,7 +71,7 @@ def test_a_person_at_the_terminal_is_shown_the_verdict_and_asked() -> None:
 
 def test_a_person_may_say_no() -> None:
     """The run succeeds, and nothing is released."""
-    assert at_a_terminal("n\n")[1] == {"granted": False, "by": approval_by(), "why": "answered 'n'"}
+    assert answered("n\n")[1] == {"granted": False, "by": approval_by(), "why": "answered 'n'"}
 
 
 def approval_by() -> str:
@@ -108,7 +82,7 @@ def approval_by() -> str:
 
 def test_a_question_nobody_answers_times_out() -> None:
     """After the time the pipeline gives, the answer is no."""
-    _, approval = at_a_terminal("", "-p", "wait=1s")
+    _, approval = answered("", "-p", "wait=1s")
     assert approval == {"granted": False, "by": "nobody", "why": "timed out: no answer within 1s"}
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import pty
 import re
 import subprocess
 import sys
@@ -16,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from ostinato.display import shown
+from terminal import at_a_terminal
 
 PIPELINE = '''
 """A pipeline of a user's own."""
@@ -227,23 +226,10 @@ def test_check_finds_what_is_wrong_with_pipelines_offline(folder: Path) -> None:
 
 def test_a_terminal_gets_a_live_display(folder: Path) -> None:
     """On a terminal every step has a line that ends with a mark."""
-    master, slave = pty.openpty()
-    command = [sys.executable, "-m", "ostinato.cli", "run", "mine.py", "-p", "value=4"]
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
-    process = subprocess.Popen(command, stderr=slave, stdout=slave, stdin=slave, env=environment)
-    os.close(slave)
-    said = b""
-    while True:
-        try:
-            chunk = os.read(master, 4096)
-        except OSError:
-            break
-        if not chunk:
-            break
-        said += chunk
-    assert process.wait(timeout=60) == 0
-    assert "double" in said.decode()
-    assert "✓" in said.decode()
+    run = at_a_terminal("run", "mine.py", "-p", "value=4", width=100)
+    assert run.code == 0
+    assert "double" in run.said
+    assert "✓" in run.said
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
-import os
-import pty
 import re
-import selectors
 import subprocess
 import sys
-import termios
-import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -22,8 +16,7 @@ from ostinato.cli import main
 from ostinato.samples import transactions
 from ostinato.scaffold.origin import origin_of
 from scaffold.little_template import QUESTIONS, commit, git, listing, project, template
-
-COMMAND = [sys.executable, "-m", "ostinato.cli"]
+from terminal import COMMAND, CTRL_C, at_a_terminal
 
 
 @pytest.fixture(autouse=True)
@@ -56,37 +49,9 @@ def _ended() -> None:
 
 def typed(*answers: tuple[str, str], command: tuple[str, ...], code: int = 0) -> str:
     """What is shown at a terminal; each answer is typed when its question is there."""
-    master, slave = pty.openpty()
-    said, seen, left, deadline = "", 0, list(answers), time.monotonic() + 60
-    environment = {**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
-    with (
-        os.fdopen(master, "r+b", buffering=0) as terminal,
-        selectors.DefaultSelector() as waiting,
-        subprocess.Popen(
-            [*COMMAND, *command],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env=environment,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is one
-        ) as process,
-    ):
-        os.close(slave)
-        waiting.register(terminal, selectors.EVENT_READ)
-        while time.monotonic() < deadline:
-            if waiting.select(0.2):
-                try:
-                    said += terminal.read(4096).decode(errors="replace")
-                except OSError:
-                    break
-            if left and left[0][0] in said[seen:]:
-                seen = len(said)
-                terminal.write(left.pop(0)[1].encode())
-        process.wait(timeout=20)
-    assert not left, f"{left[0][0]!r} was not asked: {said}"
-    assert process.returncode == code, said
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said)
+    ended = at_a_terminal(*command, answers=answers)
+    assert ended.code == code, ended.said
+    return ended.said
 
 
 # --- new --------------------------------------------------------------------------------------------------------
@@ -249,7 +214,7 @@ def test_a_person_may_name_other_columns(folder: Path) -> None:
 def test_a_person_may_leave(folder: Path, question: str, code: int) -> None:
     """Ctrl-C at any question ends it, and nothing is made."""
     first = [("Which table?", "\r")] if question != "Which table?" else []
-    said = typed(*first, (question, "\x03"), command=("new", "blank", "mine", "-aengine=both"), code=code)
+    said = typed(*first, (question, CTRL_C), command=("new", "blank", "mine", "-aengine=both"), code=code)
     assert "Traceback" not in said
     assert "cannot be used" not in said
     assert not (folder / "mine").exists()

@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 import os
-import pty
 import subprocess
-import sys
 from pathlib import Path
 
 from ostinato.catalog import BUILT_IN
+from terminal import COMMAND, at_a_terminal
 
-COMMAND = [sys.executable, "-m", "ostinato.cli", "data", "sample"]
-
-
-def on_a_terminal(*arguments: str) -> str:
-    """What the command says to a terminal."""
-    master, slave = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "200"}
-    process = subprocess.Popen([*COMMAND, *arguments], stdin=slave, stdout=slave, stderr=slave, env=environment)
-    os.close(slave)
-    said = b""
-    while True:
-        try:
-            chunk = os.read(master, 4096)
-        except OSError:  # the last one has hung up
-            chunk = b""
-        if not chunk:
-            break
-        said += chunk
-    os.close(master)
-    assert process.wait() == 0
-    return said.decode()
+SAMPLE = ("data", "sample")
 
 
 def test_the_help_lists_every_sample_a_third_partys_too(tmp_path: Path) -> None:
@@ -40,7 +19,9 @@ def test_the_help_lists_every_sample_a_third_partys_too(tmp_path: Path) -> None:
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text("[ostinato.samples]\nbaskets = shop:write\n")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
-    said = subprocess.run([*COMMAND, "--help"], env=environment, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [*COMMAND, *SAMPLE, "--help"], env=environment, capture_output=True, text=True, check=True
+    ).stdout
     assert ", ".join(sorted([*BUILT_IN["samples"], "baskets"])) in said
     assert {"interactions", "transactions"} <= set(BUILT_IN["samples"])
 
@@ -49,7 +30,10 @@ def test_interactions_are_written_and_described(tmp_path: Path) -> None:
     """Every option has its effect, and the sentence goes to people, not to the pipe."""
     options = "--rows 3000 --seed 3 --days 60 --drift --broken 0.01".split()
     made = subprocess.run(
-        [*COMMAND, "interactions", "-o", str(tmp_path / "seen"), *options], capture_output=True, text=True, check=True
+        [*COMMAND, *SAMPLE, "interactions", "-o", str(tmp_path / "seen"), *options],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert made.stdout == ""
     assert made.stderr.startswith("3,000 interactions of ")
@@ -60,8 +44,10 @@ def test_interactions_are_written_and_described(tmp_path: Path) -> None:
 
 def test_a_terminal_sees_how_far_a_large_sample_is(tmp_path: Path) -> None:
     """A million rows take seconds; a few do not need a bar."""
-    assert "writing" not in on_a_terminal("interactions", "-o", str(tmp_path / "few"), "--rows", "2000")
-    many = on_a_terminal("interactions", "-o", str(tmp_path / "many"), "--rows", "1000000")
-    assert "writing" in many
-    assert "100%" in many
-    assert "1,000,000 interactions of " in many
+    few = at_a_terminal(*SAMPLE, "interactions", "-o", str(tmp_path / "few"), "--rows", "2000")
+    many = at_a_terminal(*SAMPLE, "interactions", "-o", str(tmp_path / "many"), "--rows", "1000000")
+    assert (few.code, many.code) == (0, 0)
+    assert "writing" not in few.said
+    assert "writing" in many.said
+    assert "100%" in many.said
+    assert "1,000,000 interactions of " in many.said
