@@ -24,16 +24,19 @@ os.environ.update(
 )
 
 
+PARTS = {"pipelines": ("pipelines",), "projects": ("scaffold", "templates")}  # folders, and "others": all else
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`make test` runs the tests that need no engine in two parts, see `run_all.py`."""
-    parser.addoption("--part", choices=["projects", "others"], help="tests of projects from templates, or all others")
+    """`make test` runs the tests that need no engine in parts, see `run_all.py`."""
+    parser.addoption("--part", choices=[*PARTS, "others"], help="whole pipelines, projects from templates, all others")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is not of the part."""
     if part := config.getoption("--part"):
-        folders = (Path(__file__).with_name("scaffold"), Path(__file__).with_name("templates"))
-        left_out = [item for item in items if (item.path.parent in folders) != (part == "projects")]
+        part_of = {Path(__file__).with_name(folder): name for name, folders in PARTS.items() for folder in folders}
+        left_out = [item for item in items if part_of.get(item.path.parent, "others") != part]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
 

@@ -1,9 +1,10 @@
-"""All tests: those that need no engine, and beside them Airflow's, then Prefect's, then those of projects.
+"""All tests, in sessions of pytest, two at a time: those on Airflow, then on Prefect, beside those without an engine.
 
     make test                          all of them
     make test PYTEST="-k something"    some; a session may then have nothing to do
 
-What those beside say is shown when the others have ended. Ctrl-C ends all of them.
+Those without an engine have three parts, so that both cores are used to the end. What was run beside is shown when the
+others have ended. Ctrl-C ends all of them.
 """
 
 from __future__ import annotations
@@ -14,47 +15,56 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-HERE, PROJECTS, ENGINES = ".venv", ".venv, projects", {".venv-airflow": "airflow", ".venv-prefect": "prefect"}
+SESSIONS = {  # in the order in which they begin; the short ones last, for whichever side is ready first
+    ".venv": "others",
+    ".venv-airflow": "airflow",
+    ".venv-prefect": "prefect",
+    ".venv, pipelines": "pipelines",
+    ".venv, projects": "projects",
+}
 NOTHING_CHOSEN = 5  # pytest's exit code
 
 
 class Sessions:
-    """Runs of pytest: one for each engine's environment, two for the other, so that both cores are used to the end."""
+    """Runs of pytest: one for each engine's environment, and one for each part of the tests that need none."""
 
     def __init__(self, chosen: Sequence[str]) -> None:
         self.chosen = list(chosen)
+        self.waiting = deque(SESSIONS)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.ended_by_hand = False
 
-    def begin(self, name: str, options: Sequence[str] = (), **where: Any) -> subprocess.Popen[bytes]:
-        """Start a session in the environment that its name begins with; only the caller's goes to the terminal."""
-        command = [str(ROOT / name.partition(",")[0] / "bin" / "pytest"), *options]
+    def begin_next(self, **where: Any) -> subprocess.Popen[bytes]:
+        """Start a session in the environment that its name begins with."""
+        name = self.waiting.popleft()
+        command = [str(ROOT / name.partition(",")[0] / "bin" / "pytest"), *self.options(SESSIONS[name])]
         self.processes[name] = process = subprocess.Popen(command, cwd=ROOT, **where)
         if self.ended_by_hand:  # just before it could hear of that
             process.send_signal(signal.SIGINT)
         return process
 
-    def run_beside(self, said: Any) -> None:
-        """Each engine's tests alone, whatever was chosen, and those of projects, one after the other: on one core."""
-        for name in (*ENGINES, PROJECTS):
-            if not self.ended_by_hand:
-                options = self.of_engine(name) if name in ENGINES else self.of_part("projects")
-                self.begin(name, options, stdin=subprocess.DEVNULL, stdout=said, stderr=said).wait()
+    def run_waiting(self, **where: Any) -> None:
+        """One after the other, as long as any is waiting; one whose environment is not there is told of at the end."""
+        while not self.ended_by_hand:
+            try:
+                self.begin_next(**where).wait()
+            except FileNotFoundError:
+                continue
+            except IndexError:
+                break
 
-    def of_engine(self, environment: str) -> list[str]:
-        """What pytest is told for an engine: its tests, and a memory of its own."""
-        engine = ENGINES[environment]
-        own = ["-o", "testpaths=tests/engines", "-o", f"cache_dir=.pytest_cache/{engine}"]
-        return [*own, *self.chosen, "-m", engine]
-
-    def of_part(self, part: str) -> list[str]:
-        """What pytest is told for a part of the tests that need no engine."""
-        return ["-o", f"cache_dir=.pytest_cache/{part}", "--part", part, *self.chosen]
+    def options(self, which: str) -> list[str]:
+        """What pytest is told: whose tests, whatever else was chosen, and a memory of its own."""
+        memory = ["-o", f"cache_dir=.pytest_cache/{which}"]
+        if which in ("airflow", "prefect"):
+            return [*memory, "-o", "testpaths=tests/engines", *self.chosen, "-m", which]
+        return [*memory, "--part", which, *self.chosen]
 
     def interrupted(self, *_: Any) -> None:
         """A terminal's Ctrl-C reaches every session by itself: wait until they have tidied up."""
@@ -71,7 +81,7 @@ class Sessions:
         """How the sessions ended whose tests did not pass."""
         fine = (0, NOTHING_CHOSEN) if self.chosen else (0,)
         codes = {name: one.returncode for name, one in self.processes.items()}
-        ended = {name: codes.get(name) for name in (HERE, *ENGINES, PROJECTS)}
+        ended = {name: codes.get(name) for name in SESSIONS}
         return [
             f"{name}: {'did not run' if code is None else f'pytest ended with {code}'}"
             for name, code in ended.items()
@@ -84,11 +94,14 @@ def main(chosen: Sequence[str]) -> int:
     sessions = Sessions(chosen)
     signal.signal(signal.SIGINT, sessions.interrupted)
     signal.signal(signal.SIGTERM, sessions.terminated)
-    print("Beside these run the tests on Airflow, on Prefect, and of projects; what they say follows.", flush=True)
+    print("Beside these run the tests on Airflow, on Prefect, and more; what they say follows.", flush=True)
     with tempfile.NamedTemporaryFile() as said:
-        beside = threading.Thread(target=sessions.run_beside, args=(said,))
+        first = sessions.begin_next()
+        unseen = {"stdin": subprocess.DEVNULL, "stdout": said, "stderr": said}
+        beside = threading.Thread(target=sessions.run_waiting, kwargs=unseen)
         beside.start()
-        sessions.begin(HERE, sessions.of_part("others")).wait()
+        first.wait()
+        sessions.run_waiting()
         follow(Path(said.name), beside)
     failed = sessions.failed()
     print("\n".join(failed or ["All tests passed."]), flush=True)

@@ -1,4 +1,4 @@
-"""What `make test` runs: four sessions in three environments, two at a time, with stand-ins for their pytest."""
+"""What `make test` runs: five sessions in three environments, two at a time, with stand-ins for their pytest."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 ENVIRONMENTS = (".venv", ".venv-airflow", ".venv-prefect")
-SESSIONS = (*ENVIRONMENTS, ".venv, projects")  # the first beside the others, in this order
+SESSIONS = (*ENVIRONMENTS, ".venv, pipelines", ".venv, projects")  # in the order in which they begin
 PYTEST = f"""#!{sys.executable}
 import json, pathlib, sys, time
 root, environment = pathlib.Path(sys.argv[0]).parents[2], pathlib.Path(sys.argv[0]).parents[1].name
-name = environment + (", projects" if "projects" in sys.argv else "")
+name = environment + "".join(f", {{part}}" for part in ("pipelines", "projects") if part in sys.argv)
 told = json.loads((root / f"{{name}}.told").read_text())
 ran = {{"arguments": sys.argv[1:], "began": time.time()}}
 (root / f"{{name}}.began").touch()
@@ -69,45 +70,59 @@ def run_all(root: Path, *chosen: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_others_run_beside_the_first_and_one_after_the_other(root: Path) -> None:
     """And each says what it says in one piece, the first one first."""
-    tell(root, ".venv", seconds=2)
+    tell(root, ".venv", seconds=4)
     tell(root, ".venv-airflow", seconds=0.5)
-    tell(root, ".venv-prefect", seconds=3)
+    tell(root, ".venv-prefect", seconds=0.5)
+    tell(root, ".venv, projects", seconds=5)
     done = run_all(root)
     assert done.returncode == 0, done.stderr
-    here, airflow, prefect, projects = (ran(root, name) for name in SESSIONS)
-    assert airflow["began"] < here["ended"]
-    assert airflow["ended"] <= prefect["began"] < here["ended"]
-    assert prefect["ended"] <= projects["began"]
+    here, *others = (ran(root, name) for name in SESSIONS)
+    assert others[0]["began"] < here["ended"]
+    assert all(one["ended"] <= other["began"] < here["ended"] for one, other in pairwise(others))
     lines = [f"{name} {word}" for name in SESSIONS for word in ("begins", "ends")]
     assert done.stdout.splitlines()[1:] == [*lines, "All tests passed."]
+
+
+def test_whoever_is_ready_first_takes_the_next(root: Path) -> None:
+    """Both sides are at work to the end."""
+    tell(root, ".venv-prefect", seconds=4)
+    done = run_all(root)
+    assert done.returncode == 0, done.stderr
+    here, _, prefect, pipelines, projects = (ran(root, name) for name in SESSIONS)
+    assert here["ended"] <= pipelines["began"] <= projects["began"] < prefect["ended"]
+    assert done.stdout.splitlines()[3:7] == [
+        f".venv, {part} {word}" for part in ("pipelines", "projects") for word in ("begins", "ends")
+    ]
 
 
 def test_each_session_takes_its_own_tests_of_what_is_chosen(root: Path) -> None:
     """Whatever marks were chosen; what it remembers of them is its own."""
     run_all(root, "-k", "a or b", "-m", "slow")
     chosen = ["-k", "a or b", "-m", "slow"]
-    for part, name in (("others", ".venv"), ("projects", ".venv, projects")):
+    for part, name in (("others", ".venv"), *((part, f".venv, {part}") for part in ("pipelines", "projects"))):
         own = ["-o", f"cache_dir=.pytest_cache/{part}", "--part", part]
         assert ran(root, name)["arguments"] == [*own, *chosen]
     for engine in ("airflow", "prefect"):
-        own = ["-o", "testpaths=tests/engines", "-o", f"cache_dir=.pytest_cache/{engine}"]
+        own = ["-o", f"cache_dir=.pytest_cache/{engine}", "-o", "testpaths=tests/engines"]
         assert ran(root, f".venv-{engine}")["arguments"] == [*own, *chosen, "-m", engine]
 
 
-def test_the_two_parts_are_all_tests_and_none_twice() -> None:
+def test_the_parts_are_all_tests_and_none_twice() -> None:
     """Counted by pytest itself, in a few folders."""
     root = Path(__file__).parents[1]
-    paths = ["tests/scaffold", "tests/templates", "tests/test_run_all.py", "tests/samples"]
+    paths = ["tests/pipelines", "tests/scaffold", "tests/templates", "tests/test_run_all.py", "tests/samples"]
 
     def collected(*options: str) -> set[str]:
         command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *options, *paths]
         said = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120).stdout
         return {line for line in said.splitlines() if "::" in line}
 
-    projects, others = collected("--part", "projects"), collected("--part", "others")
-    assert projects | others == collected()
-    assert not projects & others
-    assert {name.split("/")[1] for name in projects} == {"scaffold", "templates"}
+    parts = {part: collected("--part", part) for part in ("others", "pipelines", "projects")}
+    assert sum(map(len, parts.values())) == len(collected())
+    assert set.union(*parts.values()) == collected()
+    folders = {part: {name.split("/")[1] for name in found} for part, found in parts.items()}
+    assert folders["pipelines"] == {"pipelines"}
+    assert folders["projects"] == {"scaffold", "templates"}
 
 
 @pytest.mark.parametrize("name", SESSIONS)
@@ -158,4 +173,4 @@ def test_whoever_is_ended_ends_all_and_waits_until_they_have_tidied_up(
     assert all(ran(root, name)["tidied"] for name in SESSIONS[:2])
     assert not any((root / f"{name}.began").exists() for name in SESSIONS[2:])
     assert ".venv-airflow ends" in said
-    assert said.splitlines()[-2:] == [f"{name}: did not run" for name in SESSIONS[2:]]
+    assert said.splitlines()[-3:] == [f"{name}: did not run" for name in SESSIONS[2:]]
