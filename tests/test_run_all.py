@@ -85,7 +85,8 @@ def test_the_others_run_beside_the_first_and_one_after_the_other(root: Path) -> 
 
 def test_whoever_is_ready_first_takes_the_next(root: Path) -> None:
     """Both sides are at work to the end."""
-    tell(root, ".venv-prefect", seconds=4)
+    tell(root, ".venv", seconds=2)
+    tell(root, ".venv-prefect", seconds=6)
     done = run_all(root)
     assert done.returncode == 0, done.stderr
     here, _, prefect, pipelines, projects = (ran(root, name) for name in SESSIONS)
