@@ -70,7 +70,8 @@ def at_a_terminal(
                 except OSError:  # the last one has hung up
                     break
             if left and left[0][0] in said[seen:]:
-                answer, seen = left.pop(0)[1], len(said)
+                question, answer = left.pop(0)
+                seen = said.index(question, seen) + len(question)
                 terminal.write(answer.encode())
                 interrupted = time.monotonic() if answer == CTRL_C else None
             elif interrupted and time.monotonic() > interrupted + _PATIENCE:

@@ -210,11 +210,26 @@ def test_a_person_may_name_other_columns(folder: Path) -> None:
     assert origin_of(folder / "mine").answers["columns"] == {"time": "fraud_reported_at"}
 
 
-@pytest.mark.parametrize(("question", "code"), [("Which table?", 1), ("When?", 130)])
-def test_a_person_may_leave(folder: Path, question: str, code: int) -> None:
+def test_an_answer_that_is_none_is_asked_for_again(folder: Path) -> None:
+    """At once, with the reason."""
+    said = typed(
+        ("Which table?", "\r"),
+        ("When?", "weekly\r"),
+        ("'weekly' is no cron line", "\x15@weekly\r"),
+        ("Which Slack channel", "two words\r"),
+        ("'two words' is no channel", "\x15ml-ops\r"),
+        ("Who looks after it", "\r"),
+        command=("new", "blank", "mine", "-aengine=both"),
+    )
+    kept = origin_of(folder / "mine").answers
+    assert (kept["schedule"], kept["slack"]) == ("@weekly", "#ml-ops"), said
+
+
+@pytest.mark.parametrize("question", ["Which table?", "When?"])
+def test_a_person_may_leave(folder: Path, question: str) -> None:
     """Ctrl-C at any question ends it, and nothing is made."""
     first = [("Which table?", "\r")] if question != "Which table?" else []
-    said = typed(*first, (question, CTRL_C), command=("new", "blank", "mine", "-aengine=both"), code=code)
+    said = typed(*first, (question, CTRL_C), command=("new", "blank", "mine", "-aengine=both"), code=130)
     assert "Traceback" not in said
     assert "cannot be used" not in said
     assert not (folder / "mine").exists()

@@ -49,8 +49,7 @@ def new(
     ask = not defaults and sys.stdin.isatty() and sys.stderr.isatty()
     asked = questions(found)
     if ask and "source" not in given and "source" in asked:
-        question = "Which table? (Enter for made-up data)"
-        given["source"] = typer.prompt(question, default="", show_default=False, err=True).strip()
+        given["source"] = _prompt("Which table? (Enter for made-up data)").strip()
     if source := given.get("source"):
         _say(f"{without_password(source)}:")
         if source != without_password(source):
@@ -103,6 +102,14 @@ def _say(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def _prompt(question: str, default: str = "") -> str:
+    """What a person types. Ctrl-C ends the command as it does at the template's own questions."""
+    try:
+        return str(typer.prompt(question, default=default, show_default=bool(default), err=True))
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+
+
 def _tell(seen: Inspection) -> None:
     for sentence in seen.found:
         _say(f"  {sentence}")
@@ -120,7 +127,7 @@ def _asked_columns(seen: Inspection, chosen: Mapping[str, Any], usual: Mapping[s
             optional = not usual.get(role)
             hint = f" ({'- for none' if proposed else 'Enter for none'})" if optional else ""
             question = f"Column of the {role}{hint}"
-            said = typer.prompt(question, default=proposed or "", show_default=bool(proposed), err=True) or None
+            said = _prompt(question, proposed or "") or None
             if said == "-" and optional and "-" not in seen.names:
                 said = None
             if said in seen.names or (said is None and optional):
