@@ -18,7 +18,7 @@ from typing import NamedTuple
 COMMAND = (sys.executable, "-m", "ostinato.cli")
 CTRL_C = "\x03"
 _SECONDS = 90.0
-_PATIENCE = 2.0  # of a person after Ctrl-C: one that comes just before the command reads its answer is heard too late
+_PATIENCE = 10.0  # of a person after Ctrl-C: one that comes just before the command reads its answer is heard too late
 
 
 class Ended(NamedTuple):

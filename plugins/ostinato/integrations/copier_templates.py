@@ -39,8 +39,8 @@ def copy(
     answers: Mapping[str, Any],
     *,
     ask: bool,
-    unasked: Collection[str] = (),
-    refusal: Callable[[Any, str], str] = lambda _answer, _key: "",
+    unasked: Collection[str],
+    refusal: Callable[[Any, str], str],
 ) -> dict[str, Any]:
     """Render a template into a folder; gives all answers, those that were asked and defaults among them.
 
