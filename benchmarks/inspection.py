@@ -20,15 +20,6 @@ import side_by_side
 
 WAYS = ("inspection", "scan")
 COLUMNS = ("tx_id", "ts", "card_id", "terminal_id", "amount", "is_fraud", "country")
-WANTED = {
-    "id": "tx_id",
-    "time": "ts",
-    "card": "card_id",
-    "terminal": "terminal_id",
-    "amount": "amount",
-    "label": "is_fraud",
-    "label_time": None,
-}
 
 
 def measure(rows_list: Sequence[int], repeats: int = 5) -> list[dict[str, Any]]:
@@ -67,11 +58,14 @@ def _inspect(path: str) -> dict[str, float]:
     import duckdb  # noqa: F401  (its import is no part of the work)
     import ruamel.yaml  # noqa: F401
 
+    from ostinato.scaffold.finding import find_template
     from ostinato.scaffold.inspection import inspect
+    from ostinato.scaffold.rendering import questions, usual_columns
     from ostinato.suites.usual import TRANSACTIONS
 
+    wanted = usual_columns(questions(find_template("fraud_detection")))
     with side_by_side.timed() as taken:
-        inspect(path, WANTED, usual=TRANSACTIONS, dataset="transactions", needs_days=30)
+        inspect(path, wanted, usual=TRANSACTIONS, dataset="transactions", needs_days=30)
     return taken
 
 

@@ -215,9 +215,9 @@ def test_an_answer_that_is_none_is_asked_for_again(folder: Path) -> None:
     said = typed(
         ("Which table?", "\r"),
         ("When?", "weekly\r"),
-        ("'weekly' is no cron line", "\x15@weekly\r"),
+        ("Five fields, or @daily.", "\x15@weekly\r"),
         ("Which Slack channel", "two words\r"),
-        ("'two words' is no channel", "\x15ml-ops\r"),
+        ("A name such as #ml-ops.", "\x15ml-ops\r"),
         ("Who looks after it", "\r"),
         command=("new", "blank", "mine", "-aengine=both"),
     )

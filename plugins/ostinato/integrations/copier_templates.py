@@ -6,7 +6,7 @@ import io
 import json
 import re
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
@@ -34,20 +34,11 @@ def asked(template: Path) -> dict[str, Any]:
 
 
 def copy(
-    template: Path,
-    out: Path,
-    answers: Mapping[str, Any],
-    *,
-    ask: bool,
-    unasked: Collection[str],
-    refusal: Callable[[Any, str], str],
+    template: Path, out: Path, answers: Mapping[str, Any], *, ask: bool, unasked: Collection[str] = ()
 ) -> dict[str, Any]:
     """Render a template into a folder; gives all answers, those that were asked and defaults among them.
 
     It may not run commands, load extensions of Jinja, or write outside of the folder.
-
-    Args:
-        refusal: a filter for the template's validators: why an answer is none for a key; nothing where it is one.
     """
     with Worker(str(template), out, data=dict(answers), defaults=not ask, quiet=True, settings=_NOBODYS) as worker:
         for key in unasked:
@@ -58,7 +49,6 @@ def copy(
         if wanted:  # before the next line loads them
             raise UnsafeTemplateError(sorted(wanted))
         worker.jinja_env.policies["json.dumps_function"] = _json
-        worker.jinja_env.filters["refusal"] = refusal
         worker.run_copy()
         return dict(worker.answers.combined)
 

@@ -77,15 +77,6 @@ def checked(answers: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def refusal(answer: Any, key: str) -> str:
-    """Why an answer cannot be taken; empty where it can."""
-    try:
-        checked({key: answer})
-    except ParameterError as error:
-        return str(error)
-    return ""
-
-
 def without_password(source: str) -> str:
     """The address of a table without what is secret in it."""
     address = re.sub(r"(://[^:/@]*):[^@]*@(?:[^/@?]*@)*", r"\1@", source)

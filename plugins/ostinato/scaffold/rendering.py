@@ -19,7 +19,7 @@ from ostinato.errors import MissingPackage, ParameterError, UsageError, suggest
 from ostinato.suites.naming import named
 from ostinato.suites.writing import suite_text
 
-from .answers import COLUMNS, checked, refusal
+from .answers import COLUMNS, checked
 from .finding import Template
 from .pipeline_source import PLACEHOLDER, names_in, renamed, with_answers
 from .pristine import Files
@@ -97,7 +97,7 @@ def render(
     from_copier, good = _copier(), checked(answers)
     with put_together(template) as source, from_copier.refusals(template.name, source):
         out = source.with_name("out")
-        given = from_copier.copy(source, out, good, ask=ask, unasked=unasked, refusal=refusal)
+        given = from_copier.copy(source, out, good, ask=ask, unasked=unasked)
         made = {path.relative_to(out).as_posix(): path for path in out.rglob("*") if path.is_file()}
         files = {path: place.read_bytes() for path, place in made.items()}
         scripts = frozenset(path for path, place in made.items() if place.stat().st_mode & stat.S_IXUSR)
